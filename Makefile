@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Sallyport. `make help` lists what there is to do.
+
+CC        ?= gcc
+BPF_CC    ?= clang-19
+BPF_STRIP ?= llvm-strip-19
+BPFTOOL   ?= /usr/sbin/bpftool
+PYTHON    ?= /usr/bin/python3
+B         := build
+
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+CFLAGS  ?= -O2 -g
+CPPFLAGS += -I. -I$(B)/gen
+ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP
+LDLIBS  := -lbpf -lmnl -lpcap
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wno-missing-declarations -I. -I/usr/include/$(shell uname -m)-linux-gnu
+# a compiler that goes astray must not take the machine with it
+BPF_GUARD := ulimit -v 3000000; timeout 120
+
+VERSION := 0.1.0
+
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL    := $(BPF_SRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
+
+HOST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
+CTL_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
+CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
+
+.PHONY: all help deps demo check clean
+all: $(B)/sally ## build build/sally, kernel programs embedded
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(BPF_GUARD) $(BPF_CC) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+	$(BPF_STRIP) -g $@
+
+$(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@.tmp
+	mv $@.tmp $@
+
+$(B)/ctl/%.o: ctl/%.c $(SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DSP_VERSION='"$(VERSION)"' -c $< -o $@
+
+$(B)/libhost.a: $(HOST_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a
+	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
+
+clean: ## remove everything that was built
+	rm -rf $(B)
+
+include $(wildcard tests/*.mk)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

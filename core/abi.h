@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Everything that crosses the kernel/user boundary: layouts, limits, names of maps.
+ *
+ * Who may touch a field is the letter beside it:
+ *   K  the engine (kernel programs, or the native engine), any CPU
+ *   L  the engine, only while it holds the lock of that entry
+ *   U  user space (the tool), at any time
+ *   I  user space, only before the programs are attached
+ *   R  anybody may read; a torn read shows at worst one wrong line in a listing
+ * All integers are in host byte order unless the type says sp_be*. Times are nanoseconds of the boot clock.
+ */
+#ifndef SP_CORE_ABI_H
+#define SP_CORE_ABI_H
+
+#include "reasons.h"
+#include "types.h"
+
+#define SP_ABI_VERSION 1u
+
+/* ---- addresses and keys ------------------------------------------------------------------------------------ */
+
+/* An address, network byte order in memory. IPv4 sits in b[0..3], the rest is 0; the family stands elsewhere. */
+struct sp_addr {
+	union {
+		sp_u8 b[16];
+		sp_u32 w32[4];
+		sp_u64 w[2];
+	};
+};
+
+enum sp_family { SP_FAMILY_NONE = 0, SP_IPV4 = 4, SP_IPV6 = 6 };
+
+/*
+ * Canonical five-tuple: the smaller (address, port) pair, compared as stored integers, is end 0. Both directions of a
+ * conversation have the same key. ICMP queries: both ports are the identifier. Protocols without ports: 0.
+ * The family is part of the key: IPv4 and IPv6 can never collide.
+ */
+struct sp_key {
+	struct sp_addr addr[2];
+	sp_be16 port[2];
+	sp_u8 proto;
+	sp_u8 family; /* enum sp_family */
+	sp_u16 pad_; /* 0 */
+};
+_Static_assert(sizeof(struct sp_key) == 40, "key");
+
+enum sp_zone { SP_ZONE_NONE = 0, SP_ZONE_SELF = 1, SP_ZONE_OUTSIDE = 2, SP_ZONE_INSIDE = 3, SP_ZONE_COUNT = 4 };
+
+/* ---- phases: what a conversation waits for, and how long ---------------------------------------------------- */
+
+enum sp_class { SP_CLASS_UNANSWERED = 0, SP_CLASS_ANSWERED = 1, SP_CLASS_CLOSING = 2, SP_CLASS_COUNT = 3 };
+
+/*
+ * X(ID, "name", class, host_s, gateway_s, pressure_s): idle seconds on a host, on a gateway, and above 60 % full.
+ * Sources: RFC 5382 REQ-5 and RFC 6092 REC-35 (established 2 h 4 min, transitory 4 min: the gateway column), RFC 4787
+ * REQ-5 (UDP 2 min, 5 min recommended), RFC 5508 REQ-2 (ICMP 60 s), RFC 6092 REC-12 (others 2 min, 5 recommended),
+ * REC-40 and REC-44 (SCTP, DCCP). Established is stretched to 24 h. Pressure never shortens answered conversations.
+ */
+#define SP_PHASES(X)                                                                  \
+	X(FREE, "free", CLOSING, 0, 0, 0)                                             \
+	X(TCP_SYN_SENT, "SYN-SENT", UNANSWERED, 60, 240, 20)                          \
+	X(TCP_SYN_RECEIVED, "SYN-RECEIVED", UNANSWERED, 60, 240, 20)                  \
+	X(TCP_ESTABLISHED, "ESTABLISHED", ANSWERED, 86400, 86400, 86400)              \
+	X(TCP_HALF_CLOSED, "HALF-CLOSED", ANSWERED, 900, 900, 900)                    \
+	X(TCP_LAST_ACK, "LAST-ACK", CLOSING, 60, 240, 20)                             \
+	X(TCP_TIME_WAIT, "TIME-WAIT", CLOSING, 60, 240, 10)                           \
+	X(TCP_CLOSED, "CLOSED", CLOSING, 10, 10, 5)                                   \
+	X(TCP_PICKED_UP, "PICKED-UP", UNANSWERED, 300, 300, 60)                       \
+	X(UDP_UNANSWERED, "unanswered", UNANSWERED, 120, 120, 30)                     \
+	X(UDP_ANSWERED, "answered", ANSWERED, 300, 300, 300)                          \
+	X(ICMP_UNANSWERED, "unanswered", UNANSWERED, 60, 60, 10)                      \
+	X(ICMP_ANSWERED, "answered", ANSWERED, 60, 60, 60)                            \
+	X(ASSOC_UNANSWERED, "unanswered", UNANSWERED, 480, 480, 60)                   \
+	X(ASSOC_ANSWERED, "answered", ANSWERED, 7440, 7440, 7440)                     \
+	X(OTHER_UNANSWERED, "unanswered", UNANSWERED, 120, 120, 30)                   \
+	X(OTHER_ANSWERED, "answered", ANSWERED, 300, 300, 300)
+
+enum sp_phase {
+#define X(id, name, class_, host_s, gateway_s, pressure_s) SP_PHASE_##id,
+	SP_PHASES(X)
+#undef X
+	SP_PHASE_COUNT
+};
+#define SP_PHASE_SLOTS 32
+
+/* ---- the flow table ------------------------------------------------------------------------------------------ */
+
+#define SP_WAYS 28 /* conversations in one set; way w of set b is entry b * SP_WAYS + w */
+#define SP_TAG_WORDS 7 /* 28 tags of 16 bits */
+#define SP_TAG_EMPTY 0u
+#define SP_TAG_CLAIMED 1u /* taken, not yet readable */
+
+/* One cache line a set. */
+struct sp_set {
+	sp_u32 lock; /* K  0 free, 1 held: keys whose first set this is are being inserted */
+	sp_u32 pad_;
+	sp_u64 tags[SP_TAG_WORDS]; /* K  four 16-bit tags a word, way 4*i+0 in the low bits; changed by cmpxchg only */
+};
+_Static_assert(sizeof(struct sp_set) == 64, "one cache line");
+
+/* What one end of a TCP connection has sent (facts: G. van Rooij, "Real Stateful TCP Packet Filtering", 2000). */
+struct sp_peer {
+	sp_u32 end; /* L  sequence number after the highest byte it sent */
+	sp_u32 max_end; /* L  the highest that the other end allows (its ack + its window) */
+	sp_u32 max_win; /* L  largest window it offered, scaled, bytes */
+	sp_u32 ack; /* L  highest acknowledgement it sent; before its first one, the lowest it may send (ISN + 1) */
+};
+
+/* State of one end (RFC 9293 3.3.2, seen from the middle). */
+enum sp_tcp_end {
+	SP_END_CLOSED = 0, /* has sent nothing */
+	SP_END_SYN = 1, /* its SYN is not acknowledged */
+	SP_END_OPEN = 2, /* its SYN is acknowledged */
+	SP_END_FIN = 3, /* its FIN is not acknowledged */
+	SP_END_DONE = 4, /* its FIN is acknowledged */
+	SP_END_COUNT = 5
+};
+
+enum sp_flow_flag {
+	SP_FLOW_FROM_1 = 1, /* end 1 of the key started it; else end 0 */
+	SP_FLOW_LOOSE = 2, /* window scale was not seen: the windows are not enforced (RFC 6092 REC-32) */
+	SP_FLOW_KILLED = 4, /* U  the tool ended it: the engine treats it as expired */
+	SP_FLOW_ANSWERED = 8, /* the other end has spoken */
+};
+
+/* One conversation: 128 bytes. The first line is all that a non-TCP IPv4 packet needs to be judged. */
+struct sp_flow {
+	struct sp_key key; /* L R */
+	sp_u32 lock; /* K  odd while held; grows by 2 with each change, so readers can tell */
+	sp_u8 flags; /* K U  enum sp_flow_flag; changed by the engine under the lock, KILLED by atomic or on `flags32` */
+	sp_u8 phase; /* L R  enum sp_phase; SP_PHASE_FREE: not in use */
+	sp_u8 ends; /* L R  enum sp_tcp_end of end 0 in the low, of end 1 in the high four bits */
+	sp_u8 wscale; /* L R  window scale of end 0 (low), end 1 (high); 15: not seen */
+	sp_u64 seen_ns; /* L R  last packet that refreshed it */
+	sp_u32 generation; /* L R  policy generation it was decided under */
+	sp_u16 line; /* L R  which line of the policy permitted it (enum sp_line) */
+	sp_u8 zone_from; /* L R  zone of the initiator */
+	sp_u8 zone_to; /* L R  zone of the other end; SP_ZONE_NONE until it has spoken */
+	/* second line */
+	struct sp_peer peer[2]; /* L R  by end of the key */
+	sp_u64 bytes[2]; /* L R  IP bytes sent by each end */
+	sp_u32 packets[2]; /* L R  packets sent by each end, low 32 bits */
+	sp_u16 packets_high[2]; /* L R  and the next 16 */
+	sp_u32 born_s; /* L R  boot-clock second in which it began */
+};
+_Static_assert(sizeof(struct sp_flow) == 128, "budget: 128 bytes a conversation");
+_Static_assert(__builtin_offsetof(struct sp_flow, peer) == 64, "second cache line");
+
+/* Lines of the built-in policy; a configuration's own lines start at SP_LINE_FIRST. */
+enum sp_line { SP_LINE_NONE = 0, SP_LINE_SELF = 1, SP_LINE_INSIDE = 2, SP_LINE_ADOPTED = 3, SP_LINE_FIRST = 16 };
+
+/* ---- fragments ------------------------------------------------------------------------------------------------ */
+
+#define SP_FRAG_WAYS 4
+#define SP_FRAG_SETS 256
+#define SP_FRAG_COUNT (SP_FRAG_WAYS * SP_FRAG_SETS)
+#define SP_FRAG_WORDS 128 /* a bit for every 8 bytes of 65,536 */
+#define SP_FRAG_TIMEOUT_NS (60 * SP_NS_PER_S) /* RFC 8200 4.5 */
+
+/* One datagram in pieces, kept only when its first piece was let through. */
+struct sp_frag {
+	struct sp_addr src, dst; /* L */
+	sp_u32 id; /* L  identification */
+	sp_u8 proto; /* L */
+	sp_u8 family; /* L  0: free */
+	sp_u8 zone; /* L  where it came from */
+	sp_u8 poisoned; /* L  pieces overlapped: nothing more of it passes (RFC 5722) */
+	sp_u32 lock; /* K  0 free, 1 held */
+	sp_u32 total; /* L  length of the datagram's payload once the last piece is known, else 0; bytes */
+	sp_u64 born_ns; /* L */
+	sp_u64 seen[SP_FRAG_WORDS]; /* L */
+};
+_Static_assert(sizeof(struct sp_frag) == 56 + 8 * SP_FRAG_WORDS, "frag");
+
+/* ---- configuration and shared state ------------------------------------------------------------------------- */
+
+#define SP_MAX_IFACES 256
+
+/* What an interface is; key of the map: ifindex. */
+struct sp_iface {
+	sp_u8 zone; /* U  enum sp_zone */
+	sp_u8 bare_ip; /* U  1: no Ethernet header (tun, wg, ppp) */
+	sp_u8 xdp; /* U  1: ingress is judged at XDP */
+	sp_u8 pad_[5];
+};
+
+enum sp_config_flag {
+	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
+	SP_CONFIG_TEST = 2, /* clock, zone and hook come from struct sp_test (only in programs loaded for tests) */
+};
+
+/* Written by user space, read by the engine. One element. */
+struct sp_config {
+	sp_u32 abi; /* I  SP_ABI_VERSION */
+	sp_u32 flags; /* I  enum sp_config_flag */
+	sp_u64 secret[2]; /* I  key of SipHash; random */
+	sp_u32 sets; /* I  number of struct sp_set; entries = sets * SP_WAYS */
+	sp_u32 capacity; /* I  conversations at most: sets * SP_WAYS */
+	sp_u32 unanswered_max; /* U  budget of conversations that nobody has answered */
+	sp_u32 pressure_on; /* U  above so many conversations the pressure column is in force */
+	sp_u32 generation; /* U  policy generation in force */
+	sp_u32 pad_;
+	sp_u64 netns_cookie; /* I  of the network namespace that this instance guards */
+	sp_u64 up_ns; /* I  when it came up */
+	sp_u64 watch_until_ns; /* U  events are produced until then */
+	sp_u64 timeout_ns[2][SP_PHASE_SLOTS]; /* U  [0] normal, [1] pressure; by enum sp_phase */
+};
+
+/* Written by the engine, atomically. One element. */
+struct sp_state {
+	sp_u32 count[4]; /* K  entries in use by enum sp_class (stale ones included until they are swept) */
+	sp_u32 sources; /* K  cells of the source sketch that are not 0 */
+	sp_u32 hand; /* K  next entry that the sweeper looks at */
+	sp_u32 tick; /* K  boot clock >> 24 (17 ms) of the last timed sweep */
+	sp_u32 pad_;
+	sp_u64 dhcp4_ns; /* K  when this machine last sent a DHCP request */
+	sp_u64 dhcp6_ns; /* K */
+	sp_u64 events_lost; /* K  ring full or rate limit reached */
+	sp_u64 event_tick[2]; /* K  rate limit of events: drops, passes: tick << 32 | used */
+};
+
+/*
+ * Unanswered conversations by hashed source address: two rows, the smaller counts (count-min sketch, Cormode and
+ * Muthukrishnan 2005). A collision costs a source its share, never its safety.
+ */
+#define SP_SKETCH_ROW 16384
+#define SP_SKETCH_ROWS 2
+
+/* Per-CPU, one a reason. */
+struct sp_counter {
+	sp_u64 packets; /* K */
+	sp_u64 bytes; /* K */
+};
+
+enum sp_hook { SP_HOOK_INGRESS = 0, SP_HOOK_EGRESS = 1 };
+
+/* Only in programs loaded for tests: what the engine sees instead of the machine. */
+struct sp_test {
+	sp_u64 now_ns;
+	sp_u8 zone; /* of the interface that the packet meets */
+	sp_u8 hook; /* enum sp_hook */
+	sp_u8 bare_ip;
+	sp_u8 forwarded; /* at egress: 1 if it came in at a guarded interface */
+	sp_u32 inside4_net, inside4_mask; /* the inside's IPv4 network (raw network order); mask 0: any */
+	sp_u32 inside6_bits; /* prefix length of inside6; 0: any */
+	struct sp_addr inside6;
+};
+
+/* ---- events ---------------------------------------------------------------------------------------------------- */
+
+enum sp_event_kind {
+	SP_EVENT_NONE = 0,
+	SP_EVENT_DROP = 1,
+	SP_EVENT_NEW = 2, /* a conversation is remembered */
+	SP_EVENT_ANSWERED = 3, /* its first answer was let in */
+	SP_EVENT_CLOSED = 4, /* both ends closed it, or a reset that is believed */
+	SP_EVENT_PASS = 5, /* passed without a conversation */
+};
+
+#define SP_EVENTS_PER_TICK 64u /* of each sort, in 17 ms: about 3,800 a second */
+
+struct sp_event {
+	sp_u64 time_ns;
+	struct sp_addr src, dst; /* as on the wire */
+	sp_be16 sport, dport; /* ICMP queries: the identifier in sport */
+	sp_u32 ifindex;
+	sp_u32 len; /* IP bytes */
+	sp_u32 flow; /* index of the entry + 1; 0: none */
+	sp_u8 kind; /* enum sp_event_kind */
+	sp_u8 reason; /* enum sp_reason */
+	sp_u8 family; /* enum sp_family */
+	sp_u8 proto;
+	sp_u8 zone; /* enum sp_zone of the sender */
+	sp_u8 hook; /* enum sp_hook */
+	sp_u8 tcp_flags;
+	sp_u8 icmp_type, icmp_code;
+	sp_u8 pad_[7];
+};
+_Static_assert(sizeof(struct sp_event) == 72, "event");
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Integer and byte-order types of the core: freestanding, for the host and for BPF. */
+#ifndef SP_CORE_TYPES_H
+#define SP_CORE_TYPES_H
+
+typedef unsigned char sp_u8;
+typedef unsigned short sp_u16;
+typedef unsigned int sp_u32;
+typedef unsigned long long sp_u64;
+typedef signed int sp_s32;
+typedef signed long long sp_s64;
+
+/* Values in network byte order are one-member structs: comparing one with an integer does not compile. */
+typedef struct {
+	sp_u16 raw;
+} sp_be16;
+typedef struct {
+	sp_u32 raw;
+} sp_be32;
+
+static inline __attribute__((always_inline)) sp_u16 sp_ntoh16(sp_be16 v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap16(v.raw);
+#else
+	return v.raw;
+#endif
+}
+
+static inline __attribute__((always_inline)) sp_u32 sp_ntoh32(sp_be32 v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap32(v.raw);
+#else
+	return v.raw;
+#endif
+}
+
+static inline __attribute__((always_inline)) sp_be16 sp_hton16(sp_u16 v)
+{
+	sp_be16 be = { v };
+
+	be.raw = sp_ntoh16(be);
+	return be;
+}
+
+static inline __attribute__((always_inline)) sp_be32 sp_hton32(sp_u32 v)
+{
+	sp_be32 be = { v };
+
+	be.raw = sp_ntoh32(be);
+	return be;
+}
+
+#define SP_INLINE static inline __attribute__((always_inline))
+#define SP_MUST __attribute__((warn_unused_result))
+#define SP_NS_PER_S 1000000000ULL
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The native engine: the core of the firewall as a library, deterministic, no root, no clock of its own.
+ *
+ * One engine is one flow table with its counters. Several threads may call sp_engine_packet() on one engine at once, each
+ * with its own sp_engine_cpu; everything else is for one thread. All times are nanoseconds of one clock that never goes
+ * back; all integers are in host byte order.
+ */
+#ifndef SP_HOST_ENGINE_H
+#define SP_HOST_ENGINE_H
+
+#include "../core/abi.h"
+
+/* The arrays that an engine works on; the live firewall's are the same, memory-mapped. */
+struct sp_tables {
+	struct sp_set *sets; /* config->sets elements */
+	struct sp_flow *flows; /* config->sets * SP_WAYS elements */
+	struct sp_frag *frags; /* SP_FRAG_COUNT elements */
+	sp_u64 *sketch; /* SP_SKETCH_ROWS * SP_SKETCH_ROW elements: a BPF array element is 8 bytes; low 32 bits count */
+	struct sp_config *config;
+	struct sp_state *state;
+};
+
+/* Steps that explain() shows; `what` is a static string of the core, a and b depend on it. */
+typedef void sp_step_fn(void *arg, const char *what, sp_u64 a, sp_u64 b);
+
+struct sp_engine {
+	struct sp_tables t;
+	struct sp_test side; /* inside networks for the source check (inside4_*, inside6*); the rest is unused */
+	struct sp_counter counters[SP_REASON_COUNT]; /* of sp_engine_packet() calls with cpu == NULL */
+	sp_step_fn *step; /* NULL: none */
+	void *step_arg;
+	void (*event)(void *arg, const struct sp_event *e); /* NULL: none; not rate limited by the native engine */
+	void *event_arg;
+	int owned; /* the tables were allocated by sp_engine_new() */
+};
+
+/* One packet as it meets an interface. */
+struct sp_engine_packet {
+	const void *data; /* first byte of the Ethernet header, or of the IP header if bare_ip */
+	sp_u32 len; /* bytes at data */
+	sp_u32 gso_segs; /* 0 or 1: an ordinary packet; more: a super-packet of so many segments */
+	sp_u64 now_ns;
+	sp_u32 ifindex; /* for events only */
+	sp_u8 zone; /* enum sp_zone of the interface */
+	sp_u8 hook; /* enum sp_hook */
+	sp_u8 bare_ip;
+	sp_u8 forwarded; /* at egress: it came in at a guarded interface, where it was decided */
+};
+
+struct sp_engine_result {
+	sp_u8 verdict; /* enum sp_verdict */
+	sp_u8 reason; /* enum sp_reason */
+	sp_u8 event; /* enum sp_event_kind */
+	sp_u8 dir; /* which end of the key sent it */
+	sp_u32 flow; /* index of its entry + 1, or 0 */
+};
+
+/*
+ * flags: enum sp_config_flag. capacity: conversations wanted (rounded up to whole sets, at least 56).
+ * secret: two words, for the hash; any values will do in a test. Returns NULL when memory is short.
+ */
+struct sp_engine *sp_engine_new(sp_u32 capacity, sp_u32 flags, const sp_u64 secret[2]);
+void sp_engine_free(struct sp_engine *e);
+
+/* Fills in a configuration: defaults of abi.h for that capacity (rounded up) and flags. */
+void sp_config_init(struct sp_config *c, sp_u32 capacity, sp_u32 flags, const sp_u64 secret[2]);
+
+/* Judges one packet. counters: where to count (SP_REASON_COUNT elements), or NULL for the engine's own. */
+void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *p, struct sp_counter *counters,
+		      struct sp_engine_result *out);
+
+/*
+ * Puts a conversation that is older than the firewall into the table: answered, windows not enforced.
+ * key must be canonical (sp_key_make). initiator: 0 or 1. Returns the entry's index + 1, or 0 when there is no room.
+ */
+sp_u32 sp_engine_adopt(struct sp_engine *e, const struct sp_key *key, int initiator, sp_u8 zone_from, sp_u8 zone_to,
+		       sp_u64 now_ns);
+
+/* Builds a canonical key; returns which end (0, 1) the source became. Addresses: 4 or 16 bytes, network order. */
+int sp_key_make(struct sp_key *key, int family, sp_u8 proto, const void *src, const void *dst, sp_u16 sport,
+		sp_u16 dport);
+
+/* Finds a conversation: index + 1 or 0. Counts nothing. */
+sp_u32 sp_engine_find(struct sp_engine *e, const struct sp_key *key);
+
+/* Has the entry expired at now_ns (or been killed)? */
+int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns);
+
+/* Names: of reasons ("uninvited"), their sentences, verdicts, phases ("ESTABLISHED"), zones ("outside"). Never NULL. */
+const char *sp_reason_name(unsigned reason);
+const char *sp_reason_text(unsigned reason);
+enum sp_verdict sp_reason_verdict(unsigned reason);
+int sp_reason_by_name(const char *name); /* -1: none */
+const char *sp_phase_name(unsigned phase);
+enum sp_class sp_phase_class(unsigned phase);
+const char *sp_class_name(unsigned class_);
+const char *sp_zone_name(unsigned zone);
+
+#endif
