@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The live firewall of a network namespace: loading, pinning, opening, taking down.
+ *
+ * There is no daemon. Everything lives in the kernel, pinned in the BPF file system under sally/<instance>/, where
+ * <instance> is the network namespace's cookie, which the kernel never gives out twice. Nothing here prints or exits.
+ * Functions return 0 or a negative errno, and then say in struct sp_err what went wrong and what to do:
+ *   -EPERM not permitted, -EOPNOTSUPP the kernel lacks something, -ENOENT not up, -EEXIST up already,
+ *   -EINVAL the request makes no sense, anything else: it failed.
+ */
+#ifndef SP_CTL_CTL_H
+#define SP_CTL_CTL_H
+
+#include <net/if.h>
+#include <stddef.h>
+
+#include "../core/abi.h"
+#include "../host/engine.h"
+
+struct sp_err {
+	int code; /* negative errno */
+	char text[512]; /* one line, lower case, no newline */
+};
+int sp_err_set(struct sp_err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- interfaces of the current network namespace ---------------------------------------------------------------- */
+
+struct sp_link {
+	int ifindex;
+	char name[IF_NAMESIZE];
+	sp_u8 bare_ip; /* no Ethernet header */
+	sp_u8 is_loopback;
+	sp_u8 is_up;
+	sp_u8 has_default_route;
+	sp_u8 zone; /* enum sp_zone; SP_ZONE_NONE: not guarded */
+	sp_u8 xdp; /* ingress is judged at XDP */
+	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
+};
+
+struct sp_links {
+	int count;
+	int forwarding; /* net.ipv4.ip_forward or IPv6 forwarding is on */
+	struct sp_link link[SP_MAX_IFACES];
+};
+
+int sp_links_read(struct sp_links *l, struct sp_err *err);
+struct sp_link *sp_links_by_name(struct sp_links *l, const char *name);
+struct sp_link *sp_links_by_index(struct sp_links *l, int ifindex);
+
+/* ---- bringing it up and down ------------------------------------------------------------------------------------- */
+
+enum sp_mode { SP_MODE_AUTO, SP_MODE_TC, SP_MODE_XDP };
+
+struct sp_up {
+	const char *outside[SP_MAX_IFACES], *inside[SP_MAX_IFACES]; /* names; none: by the rule of the default route */
+	int outsides, insides;
+	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
+	enum sp_mode mode;
+	/* results */
+	struct sp_links links; /* with zones and modes filled in */
+	sp_u32 flags, capacity; /* enum sp_config_flag; conversations */
+	sp_u32 adopted, adopt_failed; /* connections that existed and were taken over; had no room */
+};
+
+int sp_up(struct sp_up *up, struct sp_err *err);
+int sp_down(struct sp_err *err);
+
+/* ---- the live instance -------------------------------------------------------------------------------------------- */
+
+struct sp_live {
+	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
+	char dir[160]; /* where it is pinned, as seen in the mount namespace that has the BPF file system */
+	int fd_ifaces, fd_counters, fd_events;
+	int hold_fd; /* keeps the pins' mount namespace decisions; internal */
+	size_t len[6]; /* lengths of the mappings; internal */
+};
+
+/* Opens the instance that guards the current network namespace. Needs root. */
+int sp_live_open(struct sp_live *l, struct sp_err *err);
+void sp_live_close(struct sp_live *l);
+
+/* enum sp_zone of an interface; SP_ZONE_NONE: not guarded */
+int sp_live_zone(const struct sp_live *l, unsigned ifindex);
+/* the guarded interfaces as the kernel programs see them, joined with their names; gone ones have an empty name */
+int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err);
+/* the counters of all processors added up: SP_REASON_COUNT elements */
+int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
+
+sp_u64 sp_now_ns(void); /* the boot clock, as the engine reads it */
+
+#endif
