@@ -41,7 +41,7 @@ struct sp_key {
 	sp_be16 port[2];
 	sp_u8 proto;
 	sp_u8 family; /* enum sp_family */
-	sp_u16 pad_; /* 0 */
+	sp_u16 query; /* ICMP queries: type of the request (8, 13, 15, 17, 128); else 0 */
 };
 _Static_assert(sizeof(struct sp_key) == 40, "key");
 
@@ -182,7 +182,9 @@ struct sp_iface {
 	sp_u8 zone; /* U  enum sp_zone */
 	sp_u8 bare_ip; /* U  1: no Ethernet header (tun, wg, ppp) */
 	sp_u8 xdp; /* U  1: ingress is judged at XDP */
-	sp_u8 pad_[5];
+	sp_u8 own_qdisc; /* U  1: the tool made the clsact qdisc, and removes it again */
+	sp_u8 xdp_errno; /* U  why the driver refused XDP that was wanted; 0: it did not */
+	sp_u8 pad_[3];
 };
 
 enum sp_config_flag {

@@ -32,18 +32,24 @@ struct sp_link {
 	sp_u8 is_loopback;
 	sp_u8 is_up;
 	sp_u8 has_default_route;
+	sp_u8 has_address; /* one that is more than link-local */
+	sp_u8 is_port; /* of a bridge or a bond: its master is guarded instead */
+	sp_u8 is_carrier; /* other interfaces sit on it (VLAN, macvlan) */
+	sp_u8 is_foreign; /* a kind of link whose frames we can not read */
+	int carrier; /* the ifindex that this one sits on; 0: none */
 	sp_u8 zone; /* enum sp_zone; SP_ZONE_NONE: not guarded */
 	sp_u8 xdp; /* ingress is judged at XDP */
 	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
 };
 
 struct sp_links {
-	int count;
+	int count, room;
 	int forwarding; /* net.ipv4.ip_forward or IPv6 forwarding is on */
-	struct sp_link link[SP_MAX_IFACES];
+	struct sp_link *link; /* sorted by ifindex */
 };
 
 int sp_links_read(struct sp_links *l, struct sp_err *err);
+void sp_links_free(struct sp_links *l);
 struct sp_link *sp_links_by_name(struct sp_links *l, const char *name);
 struct sp_link *sp_links_by_index(struct sp_links *l, int ifindex);
 
@@ -64,6 +70,10 @@ struct sp_up {
 
 int sp_up(struct sp_up *up, struct sp_err *err);
 int sp_down(struct sp_err *err);
+void sp_up_fini(struct sp_up *up);
+
+/* What libbpf says goes to fn, a line a call; NULL: nowhere (the last warning still ends up in struct sp_err). */
+void sp_log_to(void (*fn)(const char *text));
 
 /* ---- the live instance -------------------------------------------------------------------------------------------- */
 
@@ -71,7 +81,6 @@ struct sp_live {
 	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
 	char dir[160]; /* where it is pinned, as seen in the mount namespace that has the BPF file system */
 	int fd_ifaces, fd_counters, fd_events;
-	int hold_fd; /* keeps the pins' mount namespace decisions; internal */
 	size_t len[6]; /* lengths of the mappings; internal */
 };
 
@@ -83,6 +92,12 @@ void sp_live_close(struct sp_live *l);
 int sp_live_zone(const struct sp_live *l, unsigned ifindex);
 /* the guarded interfaces as the kernel programs see them, joined with their names; gone ones have an empty name */
 int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err);
+/*
+ * Walking the table: the first entry in use at or after `from`, or t.config->capacity when there is none. Then
+ * sp_live_flow() takes a copy that no engine was writing to meanwhile: 1, or 0 when the entry went away or never held still.
+ */
+sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from);
+int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
 
