@@ -59,6 +59,22 @@ $(B)/libhost.a: $(HOST_OBJ)
 $(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
 
+deps: ## install the Debian packages that are missing (root)
+	@packaging/install-deps
+
+demo: ## the story of the firewall, told by live events of real packets (root)
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@B=$(B) demo/run
+
+# cheap parts first; a part that is not named here comes last
+CHECK_ORDER := style headers man unit verifier scenario captures stress net vm
+IN_ORDER = $(filter $(CHECKS),$(CHECK_ORDER:%=check-%)) $(filter-out $(CHECK_ORDER:%=check-%),$(CHECKS))
+check: ## everything that can be checked, to the end, with a summary (root)
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@MAKE="$(MAKE)" tests/check $(B) $(IN_ORDER)
+
 clean: ## remove everything that was built
 	rm -rf $(B)
 
