@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The smallest port: says what the core expects of one and defines nothing; for compiling headers, not for running. */
+#ifndef SP_HEADERS_TINY_PORT_H
+#define SP_HEADERS_TINY_PORT_H
+
+#include "core/abi.h"
+
+#define SP_GLOBAL static __attribute__((unused, noinline))
+#define SP_READ(x) (*(const volatile __typeof__(x) *)&(x))
+#define SP_WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define SP_STEP(what, a, b) ((void)(what), (void)(a), (void)(b))
+
+struct sp_tiny_dev;
+typedef struct sp_tiny_dev sp_dev;
+struct sp_pkt;
+
+int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n);
+sp_u32 sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed);
+int sp_source_fits(sp_dev *dev, const struct sp_pkt *p);
+
+sp_u32 sp_cmpxchg32(sp_u32 *p, sp_u32 old, sp_u32 new_);
+sp_u64 sp_cmpxchg64(sp_u64 *p, sp_u64 old, sp_u64 new_);
+sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n);
+void sp_unlock(sp_u32 *p, sp_u32 v);
+void sp_relax(int n);
+sp_u32 sp_seconds(sp_u64 ns);
+
+struct sp_config *sp_config_get(void);
+struct sp_state *sp_state_get(void);
+struct sp_set *sp_set_at(sp_u32 i);
+struct sp_flow *sp_flow_at(sp_u32 i);
+struct sp_frag *sp_frag_at(sp_u32 i);
+sp_u32 *sp_sketch_at(sp_u32 i);
+
+#endif
