@@ -66,6 +66,8 @@ struct sp_up {
 	struct sp_links links; /* with zones and modes filled in */
 	sp_u32 flags, capacity; /* enum sp_config_flag; conversations */
 	sp_u32 adopted, adopt_failed; /* connections that existed and were taken over; had no room */
+	char adopt_note[120]; /* why not all could be looked for; else empty */
+	int cleaned; /* 1: what an interrupted `up` had left was removed first */
 };
 
 int sp_up(struct sp_up *up, struct sp_err *err);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `sally up`: guard this network namespace from now on. */
+#include <getopt.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const char help[] =
+	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode auto|tc|xdp]\n\n"
+	"Guards this machine from now on. Without options the interfaces with a default route are outside; the others are\n"
+	"left alone, or inside if this machine forwards packets (a gateway). Everything lives in the kernel: no program has\n"
+	"to keep running. Connections that exist go on.\n\n"
+	"  --outside IF  this interface is outside (repeatable; the others follow the rule)\n"
+	"  --inside IF   this interface is inside (repeatable; the others follow the rule)\n"
+	"  --flows N     room for so many conversations; without it a thirty-second of the memory\n"
+	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in the driver; an error if it can\n"
+	"                not), auto (xdp on a gateway where the driver can, else tc)\n\n"
+	"Exit codes: 0 up, 1 it did not work and nothing has changed, 2 wrong arguments (unknown interface, none outside),\n"
+	"3 not permitted or not possible with this kernel, 4 up already.\n";
+
+static const struct option options[] = {
+	{ "outside", required_argument, NULL, 'o' },
+	{ "inside", required_argument, NULL, 'i' },
+	{ "flows", required_argument, NULL, 'f' },
+	{ "mode", required_argument, NULL, 'm' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int read_mode(const char *word, enum sp_mode *mode)
+{
+	static const char *const names[] = { [SP_MODE_AUTO] = "auto", [SP_MODE_TC] = "tc", [SP_MODE_XDP] = "xdp" };
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (!strcmp(word, names[i])) {
+			*mode = (enum sp_mode)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+static int add_name(const char **names, int *count, const char *name)
+{
+	if (*count == SP_MAX_IFACES)
+		return sp_usage("too many interfaces", name);
+	names[(*count)++] = name;
+	return 0;
+}
+
+static int read_options(int argc, char **argv, struct sp_up *up)
+{
+	int c, rc = 0;
+
+	opterr = 0;
+	while (!rc && (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (c == 'o')
+			rc = add_name(up->outside, &up->outsides, optarg);
+		else if (c == 'i')
+			rc = add_name(up->inside, &up->insides, optarg);
+		else if (c == 'f' && sp_read_u64(optarg, 1, ~0ULL, &up->flows))
+			rc = sp_usage("--flows wants a number of conversations", optarg);
+		else if (c == 'm' && read_mode(optarg, &up->mode))
+			rc = sp_usage("--mode wants auto, tc or xdp", optarg);
+		else if (c == ':')
+			rc = sp_usage("this option wants a value", argv[optind - 1]);
+		else if (c == '?')
+			rc = sp_usage("there is no such option", argv[optind - 1]);
+	}
+	if (!rc && optind < argc)
+		rc = sp_usage("unexpected argument", argv[optind]);
+	return rc;
+}
+
+static void print_zone(const struct sp_up *up, sp_u8 zone)
+{
+	int i, shown = 0;
+
+	for (i = 0; i < up->links.count; i++) {
+		const struct sp_link *l = &up->links.link[i];
+
+		if (l->zone != zone)
+			continue;
+		printf("%s%s (%s%s%s)", shown++ ? ", " : zone == SP_ZONE_OUTSIDE ? "  outside  " : "  inside   ", l->name,
+		       l->xdp ? "xdp" : "tc", *l->note ? "; " : "", l->note);
+	}
+	if (shown)
+		putchar('\n');
+}
+
+int sp_cmd_up(int argc, char **argv)
+{
+	static struct sp_up up;
+	struct sp_err err;
+	int rc;
+
+	if (sp_wants_help(argc, argv, help))
+		return SP_EXIT_OK;
+	rc = read_options(argc, argv, &up);
+	if (rc)
+		return rc;
+	if (sp_up(&up, &err)) {
+		sp_up_fini(&up);
+		return sp_fail_err(&err);
+	}
+	if (up.cleaned)
+		printf("what an interrupted 'sally up' had left was removed first\n");
+	printf("up: guarding %s\n", up.flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
+	       "this machine");
+	print_zone(&up, SP_ZONE_OUTSIDE);
+	print_zone(&up, SP_ZONE_INSIDE);
+	printf("  room for %u conversations; connections taken over: %u\n", up.capacity, up.adopted);
+	if (up.adopt_failed)
+		printf("  connections without room: %u; a larger --flows would keep them\n", up.adopt_failed);
+	if (*up.adopt_note)
+		printf("  connections may be cut: %s\n", up.adopt_note);
+	sp_up_fini(&up);
+	return SP_EXIT_OK;
+}

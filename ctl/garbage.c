@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pins of network namespaces that are gone.
+ *
+ * The kernel takes the programs away with the interfaces of a namespace, but pins stay, and hold the table's memory. A folder
+ * says in its name which namespace it belongs to and from which process-id namespace it was made. It is removed only if
+ * that is ours (else processes may live in it that we can not see), and only if no process, no mount and no open file
+ * that we can see refers to the namespace; a process that we may not look into counts as living there, except process
+ * 1 and the kernel's own, which live where the machine does.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static int link_says(const char *path, const char *want)
+{
+	char text[64];
+	ssize_t n = readlink(path, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = 0;
+	return !strcmp(text, want);
+}
+
+static int is_kernel_thread(int pid)
+{
+	char path[32];
+	char c;
+	FILE *f;
+	int empty;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	f = fopen(path, "re");
+	empty = f && fread(&c, 1, 1, f) == 0;
+	if (f)
+		fclose(f);
+	return empty;
+}
+
+static int is_mounted_by(int pid, const char *want)
+{
+	char path[40], line[4096];
+	int found = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, want) != NULL;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int is_opened_by(int pid, const char *want)
+{
+	char path[300];
+	struct dirent *d;
+	DIR *dp;
+	int found = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dp = opendir(path);
+	while (dp && !found && (d = readdir(dp))) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%.200s", pid, d->d_name);
+		found = link_says(path, want) == 1;
+	}
+	if (dp)
+		closedir(dp);
+	return found;
+}
+
+/* Does this process keep the namespace ("net:[4026531840]") alive? */
+static int is_held_by(int pid, const char *want)
+{
+	char path[40];
+	int rc;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	rc = link_says(path, want);
+	if (rc == -EACCES || rc == -EPERM)
+		return pid != 1 && !is_kernel_thread(pid);
+	return rc == 1 || is_mounted_by(pid, want) || is_opened_by(pid, want);
+}
+
+static int is_alive(sp_u64 netns)
+{
+	char want[40];
+	struct dirent *d;
+	DIR *dp = opendir("/proc");
+	int alive = !dp;
+
+	snprintf(want, sizeof(want), "net:[%llu]", netns);
+	while (dp && !alive && (d = readdir(dp)))
+		if (isdigit((unsigned char)d->d_name[0]))
+			alive = is_held_by(atoi(d->d_name), want);
+	if (dp)
+		closedir(dp);
+	return alive;
+}
+
+/* The caller holds the lock of base. */
+void sp_garbage_collect(const char *base)
+{
+	sp_u64 cookie, netns, pidns, own = sp_inode_of("/proc/self/ns/pid");
+	char path[200];
+	struct dirent *d;
+	DIR *dp = opendir(base);
+
+	while (dp && (d = readdir(dp))) {
+		if (sscanf(d->d_name, "%llu-%llu-%llu", &cookie, &netns, &pidns) != 3)
+			continue;
+		if (pidns != own || is_alive(netns))
+			continue;
+		snprintf(path, sizeof(path), "%s/%.60s", base, d->d_name);
+		sp_pins_remove_dir(path);
+	}
+	if (dp)
+		closedir(dp);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Our programs on interfaces: put them there, find them again, take them away.
+ *
+ * They are attached by netlink, not by a BPF link: a link goes away with its last pin, and with it the guard, for instance
+ * when the mount namespace that held the BPF file system ends. These stay until somebody takes them off.
+ * Filters of others stay as they are, and so does a clsact qdisc that we did not make or that somebody else uses, too.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define SP_TC_PRIORITY 1
+#define SP_TC_HANDLES 16 /* so many places at our priority are tried */
+#define SP_TC_MAX_OURS 8
+
+int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	char name[IF_NAMESIZE] = "?";
+	int rc = bpf_tc_hook_create(&hook);
+
+	*made = rc == 0;
+	if (!rc || rc == -EEXIST)
+		return 0;
+	if_indextoname((unsigned)ifindex, name);
+	if (rc == -ENOENT)
+		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS)", name);
+	return sp_err_set(err, rc, "%s: can not add a clsact qdisc: %s", name, strerror(-rc));
+}
+
+int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex,
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+	const char *side = egress ? "egress" : "ingress";
+	sp_u32 handle;
+	int rc = -EEXIST;
+
+	for (handle = 1; handle <= SP_TC_HANDLES && rc == -EEXIST; handle++) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle,
+				    .priority = SP_TC_PRIORITY);
+
+		rc = bpf_tc_attach(&hook, &opts);
+	}
+	if (!rc)
+		return 0;
+	if (rc == -ENOENT)
+		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no BPF filters (CONFIG_NET_CLS_BPF)", l->name);
+	if (rc == -EINVAL || rc == -EEXIST)
+		return sp_err_set(err, -EBUSY, "%s: other filters hold priority %d at %s; see 'tc filter show dev %s %s'",
+				  l->name, SP_TC_PRIORITY, side, l->name, side);
+	return sp_err_set(err, rc, "%s: can not attach at %s: %s", l->name, side, strerror(-rc));
+}
+
+int sp_hook_xdp(const struct sp_link *l, int prog_fd)
+{
+	return bpf_xdp_attach(l->ifindex, prog_fd, XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+}
+
+struct filters {
+	int others, ours;
+	struct {
+		sp_u32 handle;
+		sp_u16 priority;
+	} our[SP_TC_MAX_OURS];
+};
+
+static int is_our_name(const char *name)
+{
+	return !strncmp(name, "sp_tc_in:[", 10) || !strncmp(name, "sp_tc_out:[", 11);
+}
+
+static int on_filter(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *m = mnl_nlmsg_get_payload(nlh);
+	struct filters *f = arg;
+	const struct nlattr *a, *b;
+	int ours = 0;
+
+	/* each priority also has a head without a handle */
+	if (nlh->nlmsg_type != RTM_NEWTFILTER || !m->tcm_handle)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*m)) {
+		if (mnl_attr_get_type(a) != TCA_OPTIONS)
+			continue;
+		mnl_attr_for_each_nested(b, a)
+			if (mnl_attr_get_type(b) == TCA_BPF_NAME)
+				ours = is_our_name(mnl_attr_get_str(b));
+	}
+	if (ours && f->ours < SP_TC_MAX_OURS) {
+		f->our[f->ours].handle = m->tcm_handle;
+		f->our[f->ours].priority = (sp_u16)(m->tcm_info >> 16);
+		f->ours++;
+	} else {
+		f->others++;
+	}
+	return MNL_CB_OK;
+}
+
+/* An interface without a clsact qdisc has no filters; the kernel then answers with nothing or with an error. */
+static void filters_read(int ifindex, int egress, struct filters *f)
+{
+	char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+
+	memset(f, 0, sizeof(*f));
+	nlh->nlmsg_type = RTM_GETTFILTER;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	m->tcm_ifindex = ifindex;
+	m->tcm_parent = TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+	if (sp_netlink_dump(NETLINK_ROUTE, nlh, on_filter, f))
+		memset(f, 0, sizeof(*f));
+}
+
+static int remove_filters(int ifindex, int egress, int *others)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+	struct filters f;
+	int i, removed = 0;
+
+	filters_read(ifindex, egress, &f);
+	for (i = 0; i < f.ours; i++) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f.our[i].handle, .priority = f.our[i].priority);
+
+		removed += !bpf_tc_detach(&hook, &opts);
+	}
+	*others += f.others;
+	return removed;
+}
+
+/* The program id of our XDP program on that interface, or 0. */
+static sp_u32 xdp_ours(int ifindex)
+{
+	DECLARE_LIBBPF_OPTS(bpf_xdp_query_opts, q);
+	struct bpf_prog_info info = { 0 };
+	sp_u32 len = sizeof(info);
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+
+	if (bpf_xdp_query(ifindex, 0, &q) || !q.drv_prog_id)
+		return 0;
+	fd = bpf_prog_get_fd_by_id(q.drv_prog_id);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || strcmp(info.name, "sp_xdp_in"))
+		return 0;
+	return q.drv_prog_id;
+}
+
+int sp_hook_count(int ifindex)
+{
+	struct filters in, out;
+
+	filters_read(ifindex, 0, &in);
+	filters_read(ifindex, 1, &out);
+	return in.ours + out.ours + (xdp_ours(ifindex) != 0);
+}
+
+int sp_hook_remove(int ifindex, int own_qdisc)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int removed = 0, others = 0;
+
+	if (xdp_ours(ifindex))
+		removed += !bpf_xdp_detach(ifindex, XDP_FLAGS_DRV_MODE, NULL);
+	removed += remove_filters(ifindex, 0, &others);
+	removed += remove_filters(ifindex, 1, &others);
+	if (own_qdisc && !others)
+		bpf_tc_hook_destroy(&hook);
+	return removed;
+}

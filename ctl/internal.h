@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of ctl/ share among themselves; nothing outside includes it. */
+#ifndef SP_CTL_INTERNAL_H
+#define SP_CTL_INTERNAL_H
+
+#include <libmnl/libmnl.h>
+
+#include "ctl.h"
+
+struct bpf_map;
+struct bpf_object;
+
+#define SP_CLEANUP(fn) __attribute__((cleanup(fn)))
+void sp_close_fd(int *fd); /* for SP_CLEANUP */
+
+/* ---- base.c: errors, privilege, identity -------------------------------------------------------------------------- */
+int sp_err_errno(struct sp_err *err, int code, const char *what); /* "what: strerror" */
+int sp_privilege_check(struct sp_err *err);
+int sp_netns_cookie(sp_u64 *out, struct sp_err *err);
+sp_u64 sp_inode_of(const char *path); /* 0: can not be read */
+const char *sp_log_last(void); /* the last warning of libbpf, or "" */
+void sp_log_init(void);
+
+/* ---- netlink.c ------------------------------------------------------------------------------------------------------ */
+/* Sends one request and hands every answer to cb; 0 or a negative errno. */
+int sp_netlink_dump(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg);
+
+/* ---- links.c -------------------------------------------------------------------------------------------------------- */
+void sp_links_sort(struct sp_links *l);
+
+/* ---- zones.c -------------------------------------------------------------------------------------------------------- */
+int sp_zones_assign(struct sp_up *up, struct sp_err *err);
+
+/* ---- pins.c: where the pins are --------------------------------------------------------------------------------- */
+struct sp_pins {
+	char base[96]; /* <bpffs>/sally */
+	char dir[160]; /* <base>/<instance>; empty: none */
+	int lock_fd; /* exclusive lock on base */
+};
+/* Looks everywhere for the instance of this namespace: 1 found (dir is set), 0 not. */
+int sp_pins_find(sp_u64 cookie, struct sp_pins *p);
+/* Takes the lock of the place that has the instance, or of the one where a new one belongs (mounting it if needed). */
+int sp_pins_lock(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
+void sp_pins_unlock(struct sp_pins *p); /* also for SP_CLEANUP */
+int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
+int sp_pins_remove_dir(const char *dir);
+
+/* ---- garbage.c ------------------------------------------------------------------------------------------------------ */
+void sp_garbage_collect(const char *base);
+
+/* ---- hooks.c: programs on interfaces --------------------------------------------------------------------------------- */
+struct sp_hook_progs {
+	int tc_in, tc_out, xdp_in; /* file descriptors */
+};
+int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err);
+int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err);
+int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
+/* Takes everything of ours off an interface; returns how many programs that were. */
+int sp_hook_remove(int ifindex, int own_qdisc);
+int sp_hook_count(int ifindex);
+
+/* ---- load.c ---------------------------------------------------------------------------------------------------------- */
+struct sp_loaded {
+	struct sally_tc *tc;
+	struct sally_xdp *xdp; /* NULL: not wanted */
+};
+int sp_load(struct sp_loaded *l, const struct sp_config *config, int with_xdp, struct sp_err *err);
+int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
+void sp_load_free(struct sp_loaded *l);
+int sp_load_map_fd(const struct sp_loaded *l, const char *name);
+int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there is none */
+
+/* ---- live.c ---------------------------------------------------------------------------------------------------------- */
+int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err);
+extern const char *const sp_live_names[6]; /* the memory-mapped ones, in the order of struct sp_tables */
+
+/* ---- adopt.c --------------------------------------------------------------------------------------------------------- */
+int sp_adopt(struct sp_up *up, const struct sp_tables *t, struct sp_err *err);
+
+#endif

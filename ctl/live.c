@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The live instance as seen from user space: its tables mapped into memory, its interfaces, its counters. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define SP_COPY_TRIES 64 /* a writer holds an entry for well under a microsecond */
+
+const char *const sp_live_names[6] = { "sp_sets", "sp_flows", "sp_frags", "sp_sketch", "sp_config", "sp_state" };
+static const size_t element_size[6] = { sizeof(struct sp_set), sizeof(struct sp_flow), sizeof(struct sp_frag),
+					sizeof(sp_u64), sizeof(struct sp_config), sizeof(struct sp_state) };
+
+/* The kernel keeps elements at multiples of 8 bytes and maps whole pages. */
+static int map_array(int fd, size_t element, void **at, size_t *len)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct bpf_map_info info = { 0 };
+	sp_u32 info_len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &info_len))
+		return -errno;
+	if (info.value_size != element)
+		return -EPROTO;
+	*len = (size_t)info.max_entries * ((element + 7) & ~(size_t)7);
+	*len = (*len + page - 1) & ~(page - 1);
+	*at = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (*at != MAP_FAILED)
+		return 0;
+	*at = NULL;
+	return -errno;
+}
+
+int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err)
+{
+	void *at[6] = { 0 };
+	int i, rc = 0;
+
+	for (i = 0; i < 6 && !rc; i++)
+		rc = map_array(fd[i], element_size[i], &at[i], &l->len[i]);
+	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5] };
+	if (!rc)
+		return 0;
+	if (rc == -EPROTO)
+		return sp_err_set(err, rc, "it was brought up by another version of sally; 'sally down' and 'sally up'");
+	return sp_err_errno(err, rc, "can not map the tables into memory");
+}
+
+static int open_pin(const char *dir, const char *name)
+{
+	char path[220];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return bpf_obj_get(path);
+}
+
+static int open_tables(struct sp_live *l, struct sp_err *err)
+{
+	int fd[6], i, rc = 0;
+
+	for (i = 0; i < 6; i++) {
+		fd[i] = rc ? -1 : open_pin(l->dir, sp_live_names[i]);
+		if (fd[i] < 0 && !rc)
+			rc = -errno;
+	}
+	if (!rc) {
+		l->fd_ifaces = open_pin(l->dir, "sp_ifaces");
+		l->fd_counters = open_pin(l->dir, "sp_counters");
+		l->fd_events = open_pin(l->dir, "sp_events");
+		if (l->fd_ifaces < 0 || l->fd_counters < 0 || l->fd_events < 0)
+			rc = -errno;
+	}
+	if (rc)
+		sp_err_errno(err, rc, "can not open the pins");
+	else
+		rc = sp_live_map(l, fd, err);
+	for (i = 0; i < 6; i++)
+		sp_close_fd(&fd[i]); /* the mappings stay */
+	return rc;
+}
+
+int sp_live_open(struct sp_live *l, struct sp_err *err)
+{
+	struct sp_pins place;
+	sp_u64 cookie;
+	int rc;
+
+	memset(l, 0, sizeof(*l));
+	l->fd_ifaces = l->fd_counters = l->fd_events = -1;
+	sp_log_init();
+	rc = sp_privilege_check(err);
+	if (!rc)
+		rc = sp_netns_cookie(&cookie, err);
+	if (rc)
+		return rc;
+	if (!sp_pins_find(cookie, &place))
+		return sp_err_set(err, -ENOENT, "the firewall is not up here; bring it up with 'sally up'");
+	snprintf(l->dir, sizeof(l->dir), "%s", place.dir);
+	rc = open_tables(l, err);
+	if (!rc && l->t.config->abi != SP_ABI_VERSION)
+		rc = sp_err_set(err, -EPROTO, "it was brought up by another version of sally; 'sally down' and "
+				"'sally up'");
+	if (!rc && !l->t.config->up_ns)
+		rc = sp_err_set(err, -ENOENT, "the firewall is not up here (an earlier 'sally up' is under way or was "
+				"interrupted); bring it up with 'sally up'");
+	if (rc)
+		sp_live_close(l);
+	return rc;
+}
+
+void sp_live_close(struct sp_live *l)
+{
+	void *at[6] = { l->t.sets, l->t.flows, l->t.frags, l->t.sketch, l->t.config, l->t.state };
+	int i;
+
+	for (i = 0; i < 6; i++)
+		if (at[i])
+			munmap(at[i], l->len[i]);
+	sp_close_fd(&l->fd_ifaces);
+	sp_close_fd(&l->fd_counters);
+	sp_close_fd(&l->fd_events);
+	memset(&l->t, 0, sizeof(l->t));
+}
+
+int sp_live_zone(const struct sp_live *l, unsigned ifindex)
+{
+	struct sp_iface iface;
+
+	return bpf_map_lookup_elem(l->fd_ifaces, &ifindex, &iface) ? SP_ZONE_NONE : iface.zone;
+}
+
+static void join_iface(struct sp_link *link, const struct sp_iface *iface)
+{
+	link->zone = iface->zone;
+	link->xdp = iface->xdp;
+	if (iface->xdp_errno)
+		snprintf(link->note, sizeof(link->note), "no native XDP: %s", strerror(iface->xdp_errno));
+}
+
+int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err)
+{
+	sp_u32 key, next, *prev = NULL;
+	struct sp_iface iface;
+	struct sp_links known;
+	int i, rc;
+
+	rc = sp_links_read(out, err);
+	if (rc)
+		return rc;
+	for (i = 0; i < out->count; i++) {
+		key = (sp_u32)out->link[i].ifindex;
+		if (!bpf_map_lookup_elem(l->fd_ifaces, &key, &iface))
+			join_iface(&out->link[i], &iface);
+	}
+	/* those that are gone: an index that no interface has any more */
+	known = *out;
+	for (; !bpf_map_get_next_key(l->fd_ifaces, prev, &next); key = next, prev = &key) {
+		struct sp_link *p;
+
+		if (bpf_map_lookup_elem(l->fd_ifaces, &next, &iface) || sp_links_by_index(&known, (int)next))
+			continue;
+		p = realloc(out->link, (size_t)(out->count + 1) * sizeof(*p));
+		if (!p)
+			return sp_err_errno(err, -ENOMEM, "can not list the interfaces");
+		out->link = known.link = p;
+		memset(&p[out->count], 0, sizeof(*p));
+		p[out->count].ifindex = (int)next;
+		join_iface(&p[out->count], &iface);
+		out->count++;
+		out->room = out->count;
+	}
+	sp_links_sort(out);
+	return 0;
+}
+
+int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	struct sp_counter *each;
+	sp_u32 reason;
+
+	each = cpus > 0 ? calloc((size_t)cpus, sizeof(*each)) : NULL;
+	if (!each)
+		return sp_err_errno(err, -ENOMEM, "can not read the counters");
+	memset(out, 0, SP_REASON_COUNT * sizeof(*out));
+	for (reason = 0; reason < SP_REASON_COUNT; reason++) {
+		if (bpf_map_lookup_elem(l->fd_counters, &reason, each)) {
+			free(each);
+			return sp_err_errno(err, -errno, "can not read the counters");
+		}
+		for (cpu = 0; cpu < cpus; cpu++) {
+			out[reason].packets += each[cpu].packets;
+			out[reason].bytes += each[cpu].bytes;
+		}
+	}
+	free(each);
+	return 0;
+}
+
+/* The tags are a sixteenth of the size of the entries: empty sets cost one cache line. */
+sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from)
+{
+	sp_u32 index, capacity = l->t.config->capacity;
+
+	for (index = from; index < capacity; index++) {
+		const struct sp_set *set = &l->t.sets[index / SP_WAYS];
+		sp_u32 way = index % SP_WAYS;
+		sp_u64 word = __atomic_load_n(&set->tags[way / 4], __ATOMIC_ACQUIRE);
+
+		if (!word && way % 4 == 0) {
+			index += 3;
+			continue;
+		}
+		if ((word >> (way % 4 * 16) & 0xffff) > SP_TAG_CLAIMED)
+			return index;
+	}
+	return capacity;
+}
+
+int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy)
+{
+	const struct sp_flow *f = &l->t.flows[index];
+	int tries;
+
+	for (tries = 0; tries < SP_COPY_TRIES; tries++) {
+		sp_u32 lock = __atomic_load_n(&f->lock, __ATOMIC_ACQUIRE);
+
+		if (lock & 1)
+			continue;
+		memcpy(copy, f, sizeof(*copy));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&f->lock, __ATOMIC_RELAXED) == lock)
+			return copy->phase != SP_PHASE_FREE;
+	}
+	return 0;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bringing the firewall up in this network namespace, and taking it down.
+ *
+ * Coming up, in this order, so that nothing is cut and a failure leaves nothing behind:
+ *   1. decide the zones; take the lock; clean up what an interrupted `up` left; refuse if it is up
+ *   2. load the programs, fill in configuration and interfaces, pin everything
+ *   3. put the existing connections into the table (user space writes to it only now, before any program runs: a process
+ *      can be killed while it holds a lock); then guard all ways out, so that whatever is sent from now on is remembered, or
+ *      picked up if it is older; then the ways in, trusted ones first
+ *   4. write the time into config->up_ns: from now on it counts as up
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/sysinfo.h>
+
+#include "internal.h"
+
+#define SP_CAPACITY_MIN 65536u /* of the default */
+#define SP_CAPACITY_MAX 4194304u /* of the default */
+#define SP_CAPACITY_LIMIT (64u << 20) /* of what may be asked for */
+#define SP_CAPACITY_LEAST 56u
+#define SP_MEMORY_SHARE 32 /* one part of so many of the machine's memory */
+#define SP_FLOW_COST 131 /* bytes a conversation with its share of the set */
+
+struct run {
+	struct sp_up *up;
+	struct sp_pins place;
+	struct sp_loaded loaded;
+	struct sp_live live;
+	int fd_ifaces;
+	sp_u8 own_qdisc[SP_MAX_IFACES]; /* by number of the guarded interface */
+};
+
+static sp_u64 default_capacity(void)
+{
+	struct sysinfo si;
+	sp_u64 n;
+
+	if (sysinfo(&si))
+		return SP_CAPACITY_MIN;
+	n = (sp_u64)si.totalram * si.mem_unit / SP_MEMORY_SHARE / SP_FLOW_COST;
+	return n < SP_CAPACITY_MIN ? SP_CAPACITY_MIN : n > SP_CAPACITY_MAX ? SP_CAPACITY_MAX : n;
+}
+
+static int make_config(struct sp_up *up, sp_u64 cookie, struct sp_config *config, struct sp_err *err)
+{
+	sp_u64 capacity = up->flows ? up->flows : default_capacity();
+	sp_u64 secret[2];
+
+	if (capacity < SP_CAPACITY_LEAST || capacity > SP_CAPACITY_LIMIT)
+		return sp_err_set(err, -EINVAL, "--flows %llu is out of range; %u to %u", capacity, SP_CAPACITY_LEAST,
+				  SP_CAPACITY_LIMIT);
+	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+		return sp_err_errno(err, -errno, "can not get random numbers");
+	up->flags = up->links.forwarding ? SP_CONFIG_GATEWAY : 0;
+	sp_config_init(config, (sp_u32)capacity, up->flags, secret);
+	config->netns_cookie = cookie;
+	up->capacity = config->capacity;
+	return 0;
+}
+
+/* A gateway wants XDP, a host TC: native XDP costs a local TCP stack its offloads. */
+static int wants_xdp(const struct sp_up *up, const struct sp_link *l)
+{
+	if (l->zone == SP_ZONE_NONE || l->bare_ip)
+		return 0;
+	return up->mode == SP_MODE_XDP || (up->mode == SP_MODE_AUTO && up->links.forwarding);
+}
+
+static int any_wants_xdp(const struct sp_up *up)
+{
+	int i, any = 0;
+
+	for (i = 0; i < up->links.count; i++)
+		any |= wants_xdp(up, &up->links.link[i]);
+	return any;
+}
+
+static int write_iface(struct run *r, const struct sp_link *l, sp_u8 own_qdisc, int xdp_error, struct sp_err *err)
+{
+	struct sp_iface iface = { .zone = l->zone, .bare_ip = l->bare_ip, .xdp = l->xdp, .own_qdisc = own_qdisc,
+				  .xdp_errno = (sp_u8)(xdp_error > -256 ? -xdp_error : EIO) };
+	sp_u32 key = (sp_u32)l->ifindex;
+
+	return bpf_map_update_elem(r->fd_ifaces, &key, &iface, BPF_ANY) ?
+		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
+}
+
+static int prepare_tables(struct run *r, const struct sp_config *config, struct sp_err *err)
+{
+	int fd[6], i, rc = 0;
+
+	for (i = 0; i < 6; i++)
+		fd[i] = sp_load_map_fd(&r->loaded, sp_live_names[i]);
+	r->fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces");
+	rc = sp_live_map(&r->live, fd, err);
+	if (rc)
+		return rc;
+	*r->live.t.config = *config;
+	for (i = 0; i < r->up->links.count && !rc; i++) {
+		struct sp_link *l = &r->up->links.link[i];
+
+		l->xdp = (sp_u8)wants_xdp(r->up, l);
+		if (l->zone != SP_ZONE_NONE)
+			rc = write_iface(r, l, 0, 0, err);
+	}
+	return rc;
+}
+
+static int guard_ways_out(struct run *r, struct sp_err *err)
+{
+	int i, n = 0, rc = 0;
+
+	for (i = 0; i < r->up->links.count && !rc; i++) {
+		const struct sp_link *l = &r->up->links.link[i];
+
+		if (l->zone == SP_ZONE_NONE)
+			continue;
+		rc = sp_hook_qdisc(l->ifindex, &r->own_qdisc[n], err);
+		if (!rc)
+			rc = write_iface(r, l, r->own_qdisc[n], 0, err);
+		if (!rc)
+			rc = sp_hook_tc(l, 1, sp_load_prog_fd(&r->loaded, "sp_tc_out"), err);
+		n++;
+	}
+	return rc;
+}
+
+/* XDP where it is wanted and the driver has it, else TC. */
+static int guard_way_in(struct run *r, struct sp_link *l, sp_u8 own_qdisc, struct sp_err *err)
+{
+	int rc = l->xdp ? sp_hook_xdp(l, sp_load_prog_fd(&r->loaded, "sp_xdp_in")) : 0;
+
+	if (l->xdp && !rc)
+		return 0;
+	if (rc && r->up->mode == SP_MODE_XDP)
+		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name, strerror(-rc));
+	if (rc) {
+		l->xdp = 0;
+		snprintf(l->note, sizeof(l->note), "no native XDP: %s", strerror(-rc));
+		rc = write_iface(r, l, own_qdisc, rc, err);
+		if (rc)
+			return rc;
+	}
+	return sp_hook_tc(l, 0, sp_load_prog_fd(&r->loaded, "sp_tc_in"), err);
+}
+
+static int guard_ways_in(struct run *r, sp_u8 zone, struct sp_err *err)
+{
+	int i, n = 0, rc = 0;
+
+	for (i = 0; i < r->up->links.count && !rc; i++) {
+		struct sp_link *l = &r->up->links.link[i];
+
+		if (l->zone == zone)
+			rc = guard_way_in(r, l, r->own_qdisc[n], err);
+		n += l->zone != SP_ZONE_NONE;
+	}
+	return rc;
+}
+
+static int attach(struct run *r, struct sp_err *err)
+{
+	int rc = sp_adopt(r->up, &r->live.t, err);
+
+	if (!rc)
+		rc = guard_ways_out(r, err);
+	if (!rc)
+		rc = guard_ways_in(r, SP_ZONE_INSIDE, err);
+	if (!rc)
+		rc = guard_ways_in(r, SP_ZONE_OUTSIDE, err);
+	return rc;
+}
+
+static void unwind(struct run *r)
+{
+	int i, n = 0;
+
+	for (i = 0; i < r->up->links.count; i++)
+		if (r->up->links.link[i].zone != SP_ZONE_NONE)
+			sp_hook_remove(r->up->links.link[i].ifindex, r->own_qdisc[n++]);
+	if (r->place.dir[0])
+		sp_pins_remove_dir(r->place.dir);
+}
+
+static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
+{
+	struct sp_config config;
+	int rc = make_config(r->up, cookie, &config, err);
+
+	if (!rc)
+		rc = sp_load(&r->loaded, &config, any_wants_xdp(r->up), err);
+	if (!rc)
+		rc = prepare_tables(r, &config, err);
+	if (!rc)
+		rc = sp_pins_make_dir(cookie, &r->place, err);
+	if (rc)
+		return rc;
+	rc = sp_load_pin(&r->loaded, r->place.dir, err);
+	if (!rc)
+		rc = attach(r, err);
+	if (rc)
+		unwind(r);
+	else
+		__atomic_store_n(&r->live.t.config->up_ns, sp_now_ns(), __ATOMIC_RELEASE);
+	return rc;
+}
+
+/* ---- taking down -------------------------------------------------------------------------------------------------- */
+
+/* A map that another version made may have larger values than we have room for. */
+static int has_value_size(int fd, size_t size)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == size;
+}
+
+/* What an instance whose pins can be read knows of its interfaces; without pins nothing is our own qdisc. */
+static int is_own_qdisc(int fd_ifaces, int ifindex)
+{
+	struct sp_iface iface;
+
+	return has_value_size(fd_ifaces, sizeof(iface)) && !bpf_map_lookup_elem(fd_ifaces, &ifindex, &iface) &&
+	       iface.own_qdisc;
+}
+
+static int remove_hooks(const char *dir, struct sp_err *err)
+{
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	struct sp_links links;
+	char path[200];
+	int i, rc, removed = 0;
+
+	rc = sp_links_read(&links, err);
+	if (rc)
+		return rc;
+	if (*dir) {
+		snprintf(path, sizeof(path), "%s/sp_ifaces", dir);
+		fd = bpf_obj_get(path);
+	}
+	for (i = 0; i < links.count; i++)
+		removed += sp_hook_remove(links.link[i].ifindex, is_own_qdisc(fd, links.link[i].ifindex));
+	sp_links_free(&links);
+	return removed;
+}
+
+static int take_down(struct sp_pins *p, struct sp_err *err)
+{
+	int removed = remove_hooks(p->dir, err), rc;
+
+	if (removed < 0)
+		return removed;
+	if (p->dir[0]) {
+		rc = sp_pins_remove_dir(p->dir);
+		p->dir[0] = 0;
+		if (rc)
+			return sp_err_errno(err, rc, "can not remove the pins");
+		return 0;
+	}
+	return removed ? 0 : sp_err_set(err, -ENOENT, "the firewall is not up here; nothing to do");
+}
+
+int sp_down(struct sp_err *err)
+{
+	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
+	sp_u64 cookie;
+	int rc;
+
+	sp_log_init();
+	rc = sp_privilege_check(err);
+	if (!rc)
+		rc = sp_netns_cookie(&cookie, err);
+	if (!rc)
+		rc = sp_pins_lock(cookie, &place, err);
+	if (rc)
+		return rc;
+	rc = take_down(&place, err);
+	sp_garbage_collect(place.base);
+	return rc;
+}
+
+/* ---- coming up ---------------------------------------------------------------------------------------------------- */
+
+static int is_complete(const char *dir)
+{
+	struct sp_config config = { 0 };
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	char path[200];
+	sp_u32 zero = 0;
+
+	snprintf(path, sizeof(path), "%s/sp_config", dir);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	/* a config of another version can not be read, but is somebody's */
+	return !has_value_size(fd, sizeof(config)) || bpf_map_lookup_elem(fd, &zero, &config) ||
+	       config.abi != SP_ABI_VERSION || config.up_ns;
+}
+
+static int refuse_if_up(struct run *r, struct sp_err *err)
+{
+	int i, found = 0;
+
+	if (r->place.dir[0] && is_complete(r->place.dir))
+		return sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
+	if (r->place.dir[0]) {
+		r->up->cleaned = 1;
+		return take_down(&r->place, err);
+	}
+	for (i = 0; i < r->up->links.count; i++)
+		found += sp_hook_count(r->up->links.link[i].ifindex);
+	return found ? sp_err_set(err, -EEXIST, "the firewall is up already, but its pins are not to be seen from here; "
+				  "'sally down' takes it off the interfaces") : 0;
+}
+
+int sp_up(struct sp_up *up, struct sp_err *err)
+{
+	struct run r = { .up = up, .place.lock_fd = -1 };
+	sp_u64 cookie;
+	int rc;
+
+	sp_log_init();
+	rc = sp_privilege_check(err);
+	if (!rc)
+		rc = sp_netns_cookie(&cookie, err);
+	if (!rc)
+		rc = sp_links_read(&up->links, err);
+	if (!rc)
+		rc = sp_zones_assign(up, err);
+	if (!rc)
+		rc = sp_pins_lock(cookie, &r.place, err);
+	if (rc)
+		return rc;
+	sp_garbage_collect(r.place.base);
+	rc = refuse_if_up(&r, err);
+	if (!rc)
+		rc = load_and_attach(&r, cookie, err);
+	r.live.fd_ifaces = r.live.fd_counters = r.live.fd_events = -1;
+	sp_live_close(&r.live);
+	sp_load_free(&r.loaded);
+	sp_pins_unlock(&r.place);
+	return rc;
+}
+
+void sp_up_fini(struct sp_up *up)
+{
+	sp_links_free(&up->links);
+}
