@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures: one lab per topology and hook mode, with its servers, shared by every test that names it.
+
+SP_MODES=tc,xdp chooses the modes ("none": no firewall at all, to see that the tests are true of the network alone).
+SP_KINDS=gateway,host chooses the topologies.
+"""
+
+import os
+import signal
+
+import pytest
+
+import lab as lab_
+import servers as servers_
+
+MODES = os.environ.get("SP_MODES", "tc,xdp").split(",")
+KINDS = os.environ.get("SP_KINDS", "gateway,host").split(",")
+
+# What may be dropped while honest programs talk: nothing.
+INNOCENT = set()
+
+
+def pytest_configure(config):
+    # an interrupted run must take its namespaces with it
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    config.addinivalue_line("markers", "gateway_only: there is nothing behind a host")
+
+
+def pytest_collection_modifyitems(config, items):
+    def fits(item):
+        kind = item.callspec.params.get("net", [""])[0] if hasattr(item, "callspec") else ""
+        return kind != "host" or item.get_closest_marker("gateway_only") is None
+
+    config.hook.pytest_deselected(items=[item for item in items if not fits(item)])
+    items[:] = [item for item in items if fits(item)]
+
+
+def need_lab():
+    why = lab_.unavailable()
+    if why is None and not os.path.exists(lab_.SALLY):
+        why = f"{lab_.SALLY} has not been built"
+    if why:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+
+
+def checksums_were_right(lab):
+    """What the firewall let through or sent on was never damaged."""
+    for ns in lab.namespaces:
+        assert ns.snmp("Tcp", "InCsumErrors") == 0, ns.role
+        assert ns.snmp("Udp", "InCsumErrors") == 0, ns.role
+
+
+@pytest.fixture(scope="session", params=[(k, m) for k in KINDS for m in MODES], ids=lambda p: f"{p[0]}-{p[1]}")
+def net(request, tmp_path_factory):
+    """A lab with every server, and the firewall up in one mode."""
+    need_lab()
+    kind, mode = request.param
+    lab = lab_.Lab(kind)
+    try:
+        lab.mode = mode
+        lab.servers = servers_.Servers(lab.web, tmp_path_factory.mktemp("servers"))
+        for start in (lab.servers.web, lab.servers.ssh, lab.servers.dns, lab.servers.ftp, lab.servers.quic):
+            start()
+        lab.servers.iperf(5201)
+        if mode != "none":
+            lab.sally.up("--mode", mode)
+        yield lab
+        checksums_were_right(lab)
+        if mode != "none":
+            lab.sally.down()
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def no_drops(net):
+    """The test's traffic is honest: the firewall must not drop one packet of it."""
+    if net.mode == "none":
+        yield
+        return
+    before = net.sally.drops()
+    yield
+    grown = lab_.grown(before, net.sally.drops())
+    assert set(grown) <= INNOCENT, f"honest packets were dropped: {grown}"
+
+
+@pytest.fixture
+def bare(request):
+    """A lab of the test's own, without servers and with the firewall down; the parameter is its kind."""
+    need_lab()
+    lab = lab_.Lab(getattr(request, "param", "gateway"))
+    try:
+        yield lab
+    finally:
+        lab.close()

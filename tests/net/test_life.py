@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The life of the firewall: it starts without cutting, goes on with nobody at home, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from lab import SALLY, Lab, grown, wait_for
+from talk import Tcp, Udp, uninvited
+
+SO_NETNS_COOKIE = 71
+modes = pytest.mark.parametrize("mode", ["tc", "xdp"])
+kinds = pytest.mark.parametrize("bare", ["gateway", "host"], indirect=True)
+gateway = pytest.mark.parametrize("bare", ["gateway"], indirect=True)
+
+
+def footprint(ns):
+    """What the firewall adds to a computer: queueing disciplines, filters, XDP programs, pins."""
+    with ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        cookie = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
+    links = json.loads(ns.run("ip", "-j", "-d", "link", "show").stdout)
+    found = [("qdisc", q["kind"], q.get("dev")) for q in json.loads(ns.run("tc", "-j", "qdisc", "show").stdout)
+             if q["kind"] != "noqueue"]
+    for link in links:
+        for side in ("ingress", "egress"):
+            filters = ns.run("tc", "filter", "show", "dev", link["ifname"], side, check=False).stdout
+            found += [("filter", link["ifname"], side, line) for line in filters.splitlines() if " bpf " in line]
+        found += [("xdp", link["ifname"])] if "xdp" in link else []
+    for base, _, _ in os.walk("/sys/fs/bpf/sally"):
+        if str(cookie) in os.path.basename(base) or f"{cookie:x}" in os.path.basename(base):
+            found.append(("pins", base))
+    return found
+
+
+@kinds
+@modes
+@pytest.mark.parametrize("family", [4, 6])
+def test_starting_does_not_cut(bare, mode, family):
+    """Connections of every temper are older than the firewall, and live on: busy both ways, idle, and half idle."""
+    web = bare.address("web", family)
+    server = bare.web.start("iperf3", "-s", "-p", 5300, "-1")
+    wait_for("iperf3", lambda: ":5300" in bare.web.run("ss", "-Hltn", "sport = :5300").stdout)
+    with Tcp(bare.john, bare.web, web, 7001, family) as idle, Udp(bare.john, bare.web, web, 7002, family) as udp:
+        idle.both_speak()
+        assert udp.client_says(b"one") and udp.server_says(b"two")
+        busy = bare.john.start("iperf3", f"-{family}", "-c", web, "-p", 5300, "--bidir", "-t", 5, "-i", 0.5, "-J",
+                               stdout=subprocess.PIPE, text=True)
+        wait_for("iperf3 at work", lambda: bare.john.run("ss", "-Htn", "state", "established", "dport = :5300").stdout
+                 .count("\n") >= 3)
+        bare.sally.up("--mode", mode)
+        if bare.kind == "host":
+            assert idle.server_says(b"the far side speaks first"), "the socket tables were not taken over"
+        idle.both_speak()
+        assert udp.client_says(b"three") and udp.server_says(b"four")
+        report = json.loads(busy.communicate(timeout=30)[0])
+        assert "error" not in report, report.get("error")
+        for way in ("sum", "sum_bidir_reverse"):
+            late = [interval[way]["bytes"] for interval in report["intervals"]][-3:]
+            assert min(late) > 100_000, f"{way}: the busy connection starved: {late}"
+        drops = bare.sally.drops()
+        windows = {k: n for k, n in drops.items() if k.startswith(("tcp_seq", "tcp_ack"))}
+        assert not windows, f"windows were enforced that nobody had seen: {windows}"
+    assert server.wait(10) == 0
+
+
+@kinds
+@modes
+def test_nobody_at_home(bare, mode):
+    """Every user-space process is killed. Traffic, new conversations, refusals and expiry go on; status is right."""
+    bare.sally.up("--mode", mode)
+    watches = [bare.sally.watch() for _ in range(2)]
+    with Tcp(bare.john, bare.web, bare.web4, 7001) as old:
+        old.both_speak()
+        for watch in watches:
+            os.kill(watch.pid, signal.SIGKILL)
+            watch.wait(10)
+        assert not [p for p in os.listdir("/proc") if p.isdigit() and lives_here(p, bare.fw)], "something of ours lives"
+        old.both_speak(b"still here")
+        refused = bare.john.socket(socket.AF_INET, socket.SOCK_STREAM)
+        with refused:
+            assert refused.connect_ex((bare.web4, 7009)) == 111, "the refusal of a closed port must come back"
+        port = f"{bare.web4}:7009"
+        assert len(bare.sally.flows("--port", "7009")) == 1, f"the closed conversation with {port} is still remembered"
+        with Tcp(bare.john, bare.web, bare.web6, 7002, 6) as new, Udp(bare.john, bare.web, bare.web4, 7003) as udp:
+            new.both_speak()
+            assert udp.client_says(b"hello") and udp.server_says(b"hello")
+            before = bare.sally.drops()
+            for _ in range(5):
+                uninvited(bare.stranger, bare.john4, 7003)
+            wait_for("the refusals in status", lambda: grown(before, bare.sally.drops()).get("uninvited", 0) >= 5)
+            wait_for("the closed conversation to expire", lambda: not bare.sally.flows("--port", "7009"), 25, 0.5)
+            answered = bare.sally.status()["flows"]["answered"]
+            assert answered == 3, f"three conversations are answered, status says {answered}"
+            old.both_speak(b"to the end")
+            new.both_speak(b"to the end")
+
+
+def lives_here(pid, ns):
+    """Is this process `sally`, in that namespace?"""
+    try:
+        return (os.readlink(f"/proc/{pid}/exe") == SALLY
+                and os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(ns.path).st_ino)
+    except OSError:
+        return False
+
+
+@gateway
+@modes
+def test_killed_conversations_end(bare, mode):
+    bare.sally.up("--mode", mode)
+    with Udp(bare.john, bare.web, bare.web4, 7001) as doomed, Udp(bare.john, bare.web, bare.web4, 7002) as spared:
+        for udp in (doomed, spared):
+            assert udp.client_says(b"hello") and udp.server_says(b"hello")
+        assert bare.sally("flows", "kill", check=False).returncode == 2, "kill without a filter must not kill all"
+        assert len(bare.sally.flows("--port", "7001")) == 1
+        bare.sally("flows", "kill", "--port", "7001")
+        assert bare.sally.flows("--port", "7001") == []
+        before = bare.sally.drops()
+        assert not doomed.server_says(b"are you there", seconds=0.5), "a killed conversation let its answer in"
+        assert grown(before, bare.sally.drops()).get("uninvited") == 1
+        assert spared.server_says(b"are you there"), "the other conversation must live on"
+        assert doomed.client_says(b"again") and doomed.server_says(b"again"), "John may start it again"
+
+
+@gateway
+@modes
+def test_down_leaves_nothing(bare, mode):
+    clean = footprint(bare.fw)
+    bare.sally.up("--mode", mode)
+    standing = footprint(bare.fw)
+    assert {kind for kind, *_ in standing} >= {"qdisc", "filter", "pins"}, standing
+    if mode == "xdp":
+        assert ("xdp", "wan0") in standing and ("xdp", "lan0") in standing, standing
+    bare.sally.down()
+    assert footprint(bare.fw) == clean
+    uninvited(bare.stranger, bare.john4, 7001)
+    again = bare.sally("down", check=False)
+    assert again.returncode == 4 and one_line(again), again
+    bare.sally.up("--mode", mode)
+    bare.sally.down()
+    assert footprint(bare.fw) == clean
+
+
+@gateway
+def test_other_peoples_filters_stay(bare):
+    bare.fw.run("tc", "qdisc", "add", "dev", "wan0", "clsact")
+    for side in ("ingress", "egress"):
+        bare.fw.run("tc", "filter", "add", "dev", "wan0", side, "prio", 7, "protocol", "all", "matchall", "action",
+                    "pass")
+    theirs = [bare.fw.run("tc", "filter", "show", "dev", "wan0", side).stdout for side in ("ingress", "egress")]
+    bare.sally.up("--mode", "tc")
+    uninvited(bare.stranger, bare.john4, 7001)
+    wait_for("the refusal", lambda: bare.sally.drops().get("uninvited"))
+    bare.sally.down()
+    left = [bare.fw.run("tc", "filter", "show", "dev", "wan0", side).stdout for side in ("ingress", "egress")]
+    assert left == theirs
+
+
+@gateway
+@modes
+def test_second_up_is_refused(bare, mode):
+    bare.sally.up("--mode", mode)
+    with Tcp(bare.john, bare.web, bare.web4, 7001) as old:
+        old.both_speak()
+        standing = footprint(bare.fw)
+        second = bare.sally("up", check=False)
+        assert second.returncode == 4 and one_line(second), second
+        assert footprint(bare.fw) == standing
+        old.both_speak()
+        assert len(bare.sally.flows("--port", "7001")) == 1
+
+
+@modes
+@gateway
+def test_two_namespaces_do_not_collide(bare, mode):
+    other = Lab("host")
+    try:
+        bare.sally.up("--mode", mode)
+        other.sally.up("--mode", mode)
+        with Tcp(bare.john, bare.web, bare.web4, 7001) as here, Tcp(other.john, other.web, other.web4, 7002) as there:
+            here.both_speak()
+            there.both_speak()
+            assert len(bare.sally.flows("--port", "7001")) == 1 and not bare.sally.flows("--port", "7002")
+            assert len(other.sally.flows("--port", "7002")) == 1 and not other.sally.flows("--port", "7001")
+            uninvited(other.stranger, other.john4, 7003)
+            wait_for("the refusal there", lambda: other.sally.drops().get("uninvited"))
+            assert not bare.sally.drops().get("uninvited"), "a drop was counted in the wrong namespace"
+            other.sally.down()
+            here.both_speak()
+            assert len(bare.sally.flows("--port", "7001")) == 1
+    finally:
+        other.close()
+
+
+@gateway
+def test_ip_netns_exec_sees_the_same_firewall(bare):
+    """`ip netns exec` hides the BPF file system; the firewall finds it all the same."""
+    def exec_(*argv):
+        return subprocess.run(["ip", "netns", "exec", bare.fw.name, SALLY, *argv], capture_output=True, text=True,
+                              timeout=60)
+
+    up = exec_("up")
+    assert up.returncode == 0, up
+    assert bare.sally("up", check=False).returncode == 4
+    with Tcp(bare.john, bare.web, bare.web4, 7001) as tcp:
+        tcp.both_speak()
+        assert len(bare.sally.flows("--port", "7001")) == 1
+        assert exec_("status").returncode == 0
+    assert exec_("down").returncode == 0
+    assert bare.sally("status", check=False).returncode == 4
+
+
+def one_line(done):
+    """Exactly one line on standard error, and it is ours."""
+    lines = done.stderr.splitlines()
+    return len(lines) == 1 and lines[0].startswith("sally")
