@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Scenarios: one text, run natively and by the kernel's programs, with one verdict, reason and counter.
+
+CHECKS += check-scenario
+
+SCENARIOS := $(sort $(wildcard tests/scenarios/*/*.scn))
+SCENARIO_LIB := $(B)/tests/scenario/native.o $(B)/tests/scenario/kernel.o
+SCENARIO_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/scenario/native.c tests/scenario/kernel.c,\
+	$(wildcard tests/scenario/*.c)))
+
+$(B)/tests/scenario/kernel.o: tests/scenario/kernel.c $(SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/scenario: $(SCENARIO_OBJ) $(SCENARIO_LIB) $(B)/libhost.a
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: check-scenario check-rfc-table
+check-scenario: $(B)/scenario check-rfc-table ## every scenario on the native engine, at TC and at XDP
+	$(B)/scenario --every-reason $(SCENARIOS)
+
+check-rfc-table: ## docs/rfc-scenarios.md says which scenario holds which line of an RFC
+	$(PYTHON) tests/scenario/rfc_table.py --check

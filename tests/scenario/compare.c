@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Two engines that were shown the same packets must hold the same conversations and have counted the same. */
+#include <stdio.h>
+#include <string.h>
+
+#include "script.h"
+
+static int compare_counters(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	struct sp_counter ca[SP_REASON_COUNT], cb[SP_REASON_COUNT];
+
+	if (a->ops->counters(a, ca) || b->ops->counters(b, cb)) {
+		snprintf(text, len, "counters can not be read");
+		return -1;
+	}
+	for (unsigned i = 0; i < SP_REASON_COUNT; i++) {
+		if (ca[i].packets == cb[i].packets && ca[i].bytes == cb[i].bytes)
+			continue;
+		snprintf(text, len, "counter %s: %s has %llu packets and %llu bytes, %s has %llu and %llu", sp_reason_name(i),
+			 a->ops->name, ca[i].packets, ca[i].bytes, b->ops->name, cb[i].packets, cb[i].bytes);
+		return -1;
+	}
+	return 0;
+}
+
+static int compare_state(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	const struct sp_state *sa = a->core->t.state, *sb = b->core->t.state;
+
+	for (int i = 0; i < SP_CLASS_COUNT; i++)
+		if (sa->count[i] != sb->count[i]) {
+			snprintf(text, len, "%s conversations: %s counts %u, %s counts %u", sp_class_name((unsigned)i),
+				 a->ops->name, sa->count[i], b->ops->name, sb->count[i]);
+			return -1;
+		}
+	if (sa->sources != sb->sources) {
+		snprintf(text, len, "sources: %s counts %u, %s counts %u", a->ops->name, sa->sources, b->ops->name,
+			 sb->sources);
+		return -1;
+	}
+	return 0;
+}
+
+/* The lock word is left out: how often it was taken is no part of what a conversation says. */
+static int same_flow(const struct sp_flow *a, const struct sp_flow *b)
+{
+	struct sp_flow x = *a, y = *b;
+
+	x.lock = y.lock = 0;
+	return !memcmp(&x, &y, sizeof(x));
+}
+
+static void describe(const struct sp_flow *f, char *text, size_t len)
+{
+	snprintf(text, len,
+		 "%s flags %x ends %02x scale %02x zones %u>%u line %u end %u,%u max_end %u,%u max_win %u,%u ack %u,%u "
+		 "packets %u,%u bytes %llu,%llu",
+		 sp_phase_name(f->phase), f->flags, f->ends, f->wscale, f->zone_from, f->zone_to, f->line,
+		 f->peer[0].end, f->peer[1].end, f->peer[0].max_end, f->peer[1].max_end, f->peer[0].max_win,
+		 f->peer[1].max_win, f->peer[0].ack, f->peer[1].ack, f->packets[0], f->packets[1], f->bytes[0],
+		 f->bytes[1]);
+}
+
+static int compare_flows(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	const struct sp_tables *ta = &a->core->t, *tb = &b->core->t;
+	sp_u32 n = ta->config->sets * SP_WAYS;
+	char da[240], db[240];
+
+	if (ta->config->sets != tb->config->sets) {
+		snprintf(text, len, "the tables are not of one size");
+		return -1;
+	}
+	for (sp_u32 i = 0; i < n; i++) {
+		if (ta->flows[i].phase == SP_PHASE_FREE && tb->flows[i].phase == SP_PHASE_FREE)
+			continue;
+		if (same_flow(&ta->flows[i], &tb->flows[i]))
+			continue;
+		describe(&ta->flows[i], da, sizeof(da));
+		describe(&tb->flows[i], db, sizeof(db));
+		snprintf(text, len, "conversation %u: %s has [%s], %s has [%s]", i, a->ops->name, da, b->ops->name, db);
+		return -1;
+	}
+	return 0;
+}
+
+int tables_compare(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	if (compare_counters(a, b, text, len) || compare_state(a, b, text, len))
+		return -1;
+	return compare_flows(a, b, text, len);
+}

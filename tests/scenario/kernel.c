@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel's programs behind the face that all engines under test have, one packet at a time by BPF_PROG_TEST_RUN.
+ *
+ *	tc	sp_tc_in at ingress, sp_tc_out at egress
+ *	xdp	sp_xdp_in at ingress, sp_tc_out at egress, on the same maps
+ *
+ * The programs are loaded with sp_test_mode: clock, zone and hook come from the map sp_test, which is memory-mapped or
+ * written before each packet. Nothing is attached or pinned; everything goes when the process does.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine_api.h"
+#include "sally_tc.skel.h"
+#include "sally_xdp.skel.h"
+
+#define OUT_MAX 70000
+
+struct kernel {
+	struct tengine t; /* first: the two are cast into each other */
+	struct sally_tc *tc;
+	struct sally_xdp *xdp; /* NULL for the engine "tc" */
+	int test_fd, counters_fd, cpus;
+	struct sp_counter *percpu; /* SP_REASON_COUNT * cpus */
+	struct sp_counter before[SP_REASON_COUNT];
+	sp_u32 sets_max;
+	void *maps[6];
+	size_t map_len[6];
+};
+
+static const sp_u64 test_secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return getenv("SCENARIO_LIBBPF") ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+static int load(struct kernel *k, sp_u32 sets, const char **what)
+{
+	int rc;
+
+	*what = "open sally_tc";
+	k->tc = sally_tc__open();
+	if (!k->tc)
+		return -errno;
+	k->tc->rodata->sp_test_mode = 1;
+	bpf_map__set_max_entries(k->tc->maps.sp_sets, sets);
+	bpf_map__set_max_entries(k->tc->maps.sp_flows, sets * SP_WAYS);
+	*what = "load sally_tc";
+	rc = sally_tc__load(k->tc);
+	return rc;
+}
+
+static int load_xdp(struct kernel *k, const char **what)
+{
+	struct bpf_map *map;
+	const char *name;
+	int rc = 0;
+
+	*what = "open sally_xdp";
+	k->xdp = sally_xdp__open();
+	if (!k->xdp)
+		return -errno;
+	k->xdp->rodata->sp_test_mode = 1;
+	bpf_object__for_each_map(map, k->xdp->obj) {
+		struct bpf_map *shared;
+
+		name = bpf_map__name(map);
+		if (strncmp(name, "sp_", 3) != 0)
+			continue; /* .rodata and the like stay its own */
+		shared = bpf_object__find_map_by_name(k->tc->obj, name);
+		*what = name;
+		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
+		if (rc)
+			return rc;
+	}
+	*what = "load sally_xdp";
+	return sally_xdp__load(k->xdp);
+}
+
+static void *map_memory(struct kernel *k, int slot, struct bpf_map *map)
+{
+	size_t value = (bpf_map__value_size(map) + 7) & ~7ul, page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t len = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
+	void *m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (m == MAP_FAILED)
+		return NULL;
+	k->maps[slot] = m;
+	k->map_len[slot] = len;
+	return m;
+}
+
+static int map_tables(struct kernel *k)
+{
+	struct sp_tables *t = &k->t.core->t;
+
+	t->sets = map_memory(k, 0, k->tc->maps.sp_sets);
+	t->flows = map_memory(k, 1, k->tc->maps.sp_flows);
+	t->frags = map_memory(k, 2, k->tc->maps.sp_frags);
+	t->sketch = map_memory(k, 3, k->tc->maps.sp_sketch);
+	t->config = map_memory(k, 4, k->tc->maps.sp_config);
+	t->state = map_memory(k, 5, k->tc->maps.sp_state);
+	return t->sets && t->flows && t->frags && t->sketch && t->config && t->state ? 0 : -errno;
+}
+
+static void kernel_close(struct tengine *t)
+{
+	struct kernel *k = (struct kernel *)t;
+
+	if (!k)
+		return;
+	for (int i = 0; i < 6; i++)
+		if (k->maps[i])
+			munmap(k->maps[i], k->map_len[i]);
+	sally_xdp__destroy(k->xdp);
+	sally_tc__destroy(k->tc);
+	free(k->percpu);
+	free(k->t.core);
+	free(k);
+}
+
+/* All counters of all CPUs in one call; the batch is there for per-CPU arrays since Linux 5.13. */
+static int kernel_counters(struct tengine *t, struct sp_counter out[SP_REASON_COUNT])
+{
+	struct kernel *k = (struct kernel *)t;
+	sp_u32 keys[SP_REASON_COUNT], next, n = SP_REASON_COUNT;
+
+	if (bpf_map_lookup_batch(k->counters_fd, NULL, &next, keys, k->percpu, &n, NULL) && errno != ENOENT)
+		return -errno;
+	if (n != SP_REASON_COUNT)
+		return -EPROTO;
+	memset(out, 0, sizeof(out[0]) * SP_REASON_COUNT);
+	for (sp_u32 i = 0; i < n; i++)
+		for (int cpu = 0; cpu < k->cpus; cpu++) {
+			out[keys[i]].packets += k->percpu[i * (sp_u32)k->cpus + (sp_u32)cpu].packets;
+			out[keys[i]].bytes += k->percpu[i * (sp_u32)k->cpus + (sp_u32)cpu].bytes;
+		}
+	return 0;
+}
+
+static int clear_counters(struct kernel *k)
+{
+	memset(k->percpu, 0, sizeof(k->percpu[0]) * SP_REASON_COUNT * (size_t)k->cpus);
+	for (sp_u32 i = 0; i < SP_REASON_COUNT; i++)
+		if (bpf_map_update_elem(k->counters_fd, &i, k->percpu, BPF_ANY))
+			return -errno;
+	memset(k->before, 0, sizeof(k->before));
+	return 0;
+}
+
+static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
+{
+	struct kernel *k = (struct kernel *)t;
+	struct sp_tables *tb = &t->core->t;
+	struct sp_config fresh;
+	sp_u32 used = tb->config->sets ? tb->config->sets : k->sets_max;
+
+	sp_config_init(&fresh, capacity, flags | SP_CONFIG_TEST, test_secret);
+	if (fresh.sets > k->sets_max)
+		return -E2BIG;
+	memset(tb->sets, 0, sizeof(tb->sets[0]) * used);
+	memset(tb->flows, 0, sizeof(tb->flows[0]) * used * SP_WAYS);
+	memset(tb->frags, 0, sizeof(tb->frags[0]) * SP_FRAG_COUNT);
+	memset(tb->sketch, 0, sizeof(tb->sketch[0]) * SP_SKETCH_ROWS * SP_SKETCH_ROW);
+	memset(tb->state, 0, sizeof(*tb->state));
+	*tb->config = fresh;
+	return clear_counters(k);
+}
+
+static struct tengine *kernel_open(sp_u32 capacity_max, const struct tengine_ops *ops, char *err, size_t err_len)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	struct sp_config c;
+	const char *what = "memory";
+	int rc = -ENOMEM;
+
+	libbpf_set_print(quiet);
+	if (k)
+		k->t.core = calloc(1, sizeof(*k->t.core));
+	if (k && k->t.core) {
+		k->t.ops = ops;
+		k->t.capacity_max = capacity_max;
+		sp_config_init(&c, capacity_max, SP_CONFIG_TEST, test_secret);
+		k->sets_max = c.sets;
+		rc = load(k, c.sets, &what);
+		if (!rc && ops == &tengine_xdp)
+			rc = load_xdp(k, &what);
+	}
+	if (!rc) {
+		what = "map the tables";
+		k->cpus = libbpf_num_possible_cpus();
+		k->percpu = calloc(SP_REASON_COUNT * (size_t)k->cpus, sizeof(k->percpu[0]));
+		k->counters_fd = bpf_map__fd(k->tc->maps.sp_counters);
+		k->test_fd = bpf_map__fd(k->tc->maps.sp_test);
+		rc = k->percpu ? map_tables(k) : -ENOMEM;
+	}
+	if (!rc) {
+		what = "reset";
+		rc = kernel_reset(&k->t, capacity_max, 0);
+	}
+	if (!rc)
+		return &k->t;
+	snprintf(err, err_len, "%s: %s", what, strerror(-rc));
+	if (k)
+		kernel_close(&k->t);
+	return NULL;
+}
+
+static struct tengine *tc_open(sp_u32 capacity_max, char *err, size_t err_len)
+{
+	return kernel_open(capacity_max, &tengine_tc, err, err_len);
+}
+
+static struct tengine *xdp_open(sp_u32 capacity_max, char *err, size_t err_len)
+{
+	return kernel_open(capacity_max, &tengine_xdp, err, err_len);
+}
+
+static int write_test(struct kernel *k, const struct sp_engine_packet *p)
+{
+	struct sp_test test = k->t.core->side;
+	sp_u32 zero = 0;
+
+	test.now_ns = p->now_ns;
+	test.zone = p->zone;
+	test.hook = p->hook;
+	test.bare_ip = p->bare_ip;
+	test.forwarded = p->forwarded;
+	return bpf_map_update_elem(k->test_fd, &zero, &test, BPF_ANY) ? -errno : 0;
+}
+
+static int run_program(struct kernel *k, const struct sp_engine_packet *p, int at_xdp, sp_u32 *retval)
+{
+	static sp_u8 out[OUT_MAX];
+	struct __sk_buff ctx = { .gso_segs = p->gso_segs > 1 ? p->gso_segs : 0,
+				 .gso_size = p->gso_segs > 1 ? 1448 : 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->data, .data_size_in = p->len, .data_out = out,
+		    .data_size_out = sizeof(out), .repeat = 1);
+	struct bpf_program *prog;
+
+	if (at_xdp)
+		prog = k->xdp->progs.sp_xdp_in;
+	else
+		prog = p->hook == SP_HOOK_EGRESS ? k->tc->progs.sp_tc_out : k->tc->progs.sp_tc_in;
+	if (!at_xdp && ctx.gso_segs) {
+		o.ctx_in = &ctx;
+		o.ctx_size_in = sizeof(ctx);
+	}
+	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &o))
+		return errno == EINVAL && (p->len < 15 || p->len > 3000) ? -ENOTSUP : -errno;
+	*retval = o.retval;
+	return 0;
+}
+
+/* The one counter that grew by one packet is the reason. */
+static int find_reason(struct kernel *k, struct sp_engine_result *out)
+{
+	struct sp_counter now[SP_REASON_COUNT];
+	int rc = kernel_counters(&k->t, now), found = -1;
+
+	if (rc)
+		return rc;
+	for (int i = 0; i < SP_REASON_COUNT; i++) {
+		sp_u64 grown = now[i].packets - k->before[i].packets;
+
+		if (!grown)
+			continue;
+		if (found >= 0)
+			return -EPROTO;
+		found = i;
+	}
+	memcpy(k->before, now, sizeof(now));
+	if (found < 0)
+		return -EPROTO;
+	out->reason = (sp_u8)found;
+	return 0;
+}
+
+static int kernel_judge(struct tengine *t, const struct sp_engine_packet *p, struct sp_engine_result *out)
+{
+	struct kernel *k = (struct kernel *)t;
+	int at_xdp = k->xdp && p->hook == SP_HOOK_INGRESS, rc;
+	sp_u32 retval = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (p->len < 14 || (at_xdp && p->gso_segs > 1))
+		return -ENOTSUP;
+	rc = write_test(k, p);
+	if (!rc)
+		rc = run_program(k, p, at_xdp, &retval);
+	if (rc)
+		return rc;
+	if (at_xdp && retval != XDP_PASS && retval != XDP_DROP)
+		return -EPROTO;
+	if (!at_xdp && retval != TC_ACT_OK && retval != TC_ACT_SHOT && retval != (sp_u32)TC_ACT_UNSPEC)
+		return -EPROTO;
+	out->verdict = retval == (at_xdp ? (sp_u32)XDP_DROP : (sp_u32)TC_ACT_SHOT) ? SP_DROP : SP_PASS;
+	return find_reason(k, out);
+}
+
+const struct tengine_ops tengine_tc = {
+	.name = "tc",
+	.open = tc_open,
+	.close = kernel_close,
+	.reset = kernel_reset,
+	.judge = kernel_judge,
+	.counters = kernel_counters,
+};
+
+const struct tengine_ops tengine_xdp = {
+	.name = "xdp",
+	.open = xdp_open,
+	.close = kernel_close,
+	.reset = kernel_reset,
+	.judge = kernel_judge,
+	.counters = kernel_counters,
+};

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Runs a scenario on one engine, and beside it on the native twin, and says where what happened is not what must. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "script.h"
+
+struct run {
+	const struct script *s;
+	struct tengine *t, *twin;
+	struct outcome *o;
+	const struct step *st;
+	sp_u64 now_ns;
+};
+
+static int fail(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int fail(struct run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	r->o->failed = 1;
+	r->o->line = r->st ? r->st->line : 0;
+	va_start(ap, fmt);
+	vsnprintf(r->o->text, sizeof(r->o->text), fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static void add32(sp_u8 *b, long by)
+{
+	sp_u32 v = (sp_u32)b[0] << 24 | (sp_u32)b[1] << 16 | (sp_u32)b[2] << 8 | b[3];
+
+	v += (sp_u32)by;
+	b[0] = (sp_u8)(v >> 24);
+	b[1] = (sp_u8)(v >> 16);
+	b[2] = (sp_u8)(v >> 8);
+	b[3] = (sp_u8)v;
+}
+
+static void advance(const struct step *st, struct pkt *p)
+{
+	int last = p->family == 6 ? 12 : 0;
+
+	for (int i = 0; i < st->steppers; i++) {
+		long by = st->stepper[i].by;
+
+		switch (st->stepper[i].field) {
+		case FIELD_SRC: add32(p->src + last, by); break;
+		case FIELD_DST: add32(p->dst + last, by); break;
+		case FIELD_SPORT: p->sport = (sp_u16)(p->sport + by); break;
+		case FIELD_DPORT: p->dport = (sp_u16)(p->dport + by); break;
+		case FIELD_SEQ: p->seq += (sp_u32)by; break;
+		case FIELD_ACK: p->ack += (sp_u32)by; break;
+		case FIELD_ID: p->ip_id = (p->ip_id == PKT_UNSET ? 0 : p->ip_id) + by; break;
+		case FIELD_ECHO_ID: p->icmp_rest += (sp_u32)by << 16; break;
+		case FIELD_COUNT: break;
+		}
+	}
+}
+
+static int is_expected(const struct step *st, unsigned reason)
+{
+	for (int i = 0; i < st->expects; i++)
+		if (st->expect[i] == reason)
+			return 1;
+	return 0;
+}
+
+static const char *verdict_name(unsigned verdict)
+{
+	return verdict == SP_PASS ? "pass" : "drop";
+}
+
+static int judge_on(struct run *r, struct tengine *t, const struct sp_engine_packet *p, struct sp_engine_result *res)
+{
+	int rc = t->ops->judge(t, p, res);
+
+	if (rc == -ENOTSUP)
+		return fail(r, "%s can not be shown this packet; if it means nothing there, say 'engines ...: why'",
+			    t->ops->name);
+	if (rc)
+		return fail(r, "%s: the packet could not be judged: %s", t->ops->name, strerror(-rc));
+	return 0;
+}
+
+static int judge(struct run *r, const struct pkt *p, unsigned number)
+{
+	static sp_u8 bytes[PKT_MAX];
+	struct sp_engine_result got = { 0 }, twin = { 0 };
+	struct sp_engine_packet e = {
+		.data = bytes,
+		.len = (sp_u32)pkt_build(p, r->s->bare_ip, bytes, sizeof(bytes)),
+		.gso_segs = (sp_u32)p->gso_segs,
+		.now_ns = r->now_ns,
+		.ifindex = 1,
+		.zone = r->st->arrow->zone,
+		.hook = r->st->arrow->hook,
+		.forwarded = r->st->arrow->forwarded,
+		.bare_ip = (sp_u8)r->s->bare_ip,
+	};
+
+	if (!e.len)
+		return fail(r, "the packet is too long to be built");
+	if (judge_on(r, r->t, &e, &got) || (r->twin && judge_on(r, r->twin, &e, &twin)))
+		return -1;
+	r->o->seen[got.reason]++;
+	if (r->o->verbose)
+		printf("%s:%d: %s: %s %s\n", r->s->path, r->st->line, r->t->ops->name, verdict_name(got.verdict),
+		       sp_reason_name(got.reason));
+	if (!is_expected(r->st, got.reason) || got.verdict != sp_reason_verdict(got.reason))
+		return fail(r, "packet %u: expected %s %s%s, got %s %s", number,
+			    verdict_name(sp_reason_verdict(r->st->expect[0])), sp_reason_name(r->st->expect[0]),
+			    r->st->expects > 1 ? " or another" : "", verdict_name(got.verdict),
+			    sp_reason_name(got.reason));
+	if (r->twin && (twin.verdict != got.verdict || twin.reason != got.reason))
+		return fail(r, "packet %u: %s says %s %s, native says %s %s", number, r->t->ops->name,
+			    verdict_name(got.verdict), sp_reason_name(got.reason), verdict_name(twin.verdict),
+			    sp_reason_name(twin.reason));
+	return 0;
+}
+
+static int step_packet(struct run *r)
+{
+	struct pkt p = r->st->pkt; /* shares the quote, which is not freed here */
+
+	for (unsigned i = 0; i < r->st->repeat; i++) {
+		if (judge(r, &p, i + 1))
+			return -1;
+		advance(r->st, &p);
+	}
+	return 0;
+}
+
+static int key_of(const struct pkt *p, struct sp_key *key)
+{
+	return sp_key_make(key, p->family == 6 ? SP_IPV6 : SP_IPV4, p->proto, p->src, p->dst, p->sport, p->dport);
+}
+
+static int step_flow(struct run *r)
+{
+	struct sp_engine *e = r->t->core;
+	struct sp_key key;
+	int end = key_of(&r->st->pkt, &key);
+	sp_u32 index = sp_engine_find(e, &key);
+	const struct sp_flow *f = index ? &e->t.flows[index - 1] : NULL;
+	const char *is = f && !sp_engine_is_stale(&e->t, f, r->now_ns) ? sp_phase_name(f->phase) : "gone";
+
+	if (strcmp(is, r->st->phase) != 0)
+		return fail(r, "the conversation is %s, expected %s", is, r->st->phase);
+	if (f && r->st->initiator && !!(f->flags & SP_FLOW_FROM_1) != end)
+		return fail(r, "the conversation was begun by the other end");
+	return 0;
+}
+
+static int compare_fails(const struct step *st, sp_u64 got)
+{
+	if (st->compare == CMP_AT_LEAST)
+		return got < st->number;
+	if (st->compare == CMP_AT_MOST)
+		return got > st->number;
+	return got != st->number;
+}
+
+static const char *compare_name(const struct step *st)
+{
+	return st->compare == CMP_AT_LEAST ? "at least " : st->compare == CMP_AT_MOST ? "at most " : "";
+}
+
+static int step_flows(struct run *r)
+{
+	const struct sp_tables *t = &r->t->core->t;
+	sp_u64 live = 0;
+
+	for (sp_u32 i = 0; i < t->config->sets * SP_WAYS; i++) {
+		const struct sp_flow *f = &t->flows[i];
+
+		if (f->phase == SP_PHASE_FREE || sp_engine_is_stale(t, f, r->now_ns))
+			continue;
+		live += r->st->class_ < 0 || (int)sp_phase_class(f->phase) == r->st->class_;
+	}
+	if (compare_fails(r->st, live))
+		return fail(r, "expected %s%llu conversations, there are %llu", compare_name(r->st), r->st->number, live);
+	return 0;
+}
+
+static int step_count(struct run *r)
+{
+	struct sp_counter c[SP_REASON_COUNT];
+	int rc = r->t->ops->counters(r->t, c);
+
+	if (rc)
+		return fail(r, "%s: counters can not be read: %s", r->t->ops->name, strerror(-rc));
+	if (compare_fails(r->st, c[r->st->reason].packets))
+		return fail(r, "expected %s%llu packets counted as %s, there are %llu", compare_name(r->st),
+			    r->st->number, sp_reason_name((unsigned)r->st->reason), c[r->st->reason].packets);
+	return 0;
+}
+
+/* What user space does to a live table: the same on the engine and on its twin. */
+static int step_tool(struct run *r, struct tengine *t)
+{
+	struct sp_engine *e = t->core;
+	struct sp_key key;
+	int end = key_of(&r->st->pkt, &key);
+	sp_u32 index;
+
+	if (r->st->kind == STEP_LIMIT) {
+		e->t.config->unanswered_max = (sp_u32)r->st->number;
+		return 0;
+	}
+	if (r->st->kind == STEP_ADOPT) {
+		sp_u8 from = r->st->from_outside ? SP_ZONE_OUTSIDE : SP_ZONE_SELF;
+		sp_u8 to = r->st->from_outside ? SP_ZONE_SELF : SP_ZONE_OUTSIDE;
+
+		if (!sp_engine_adopt(e, &key, end, from, to, r->now_ns))
+			return fail(r, "%s: there is no room to adopt the conversation", t->ops->name);
+		return 0;
+	}
+	index = sp_engine_find(e, &key);
+	if (!index)
+		return fail(r, "%s: there is no such conversation to kill", t->ops->name);
+	__atomic_fetch_or(&e->t.flows[index - 1].flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static int step_run(struct run *r)
+{
+	switch (r->st->kind) {
+	case STEP_PACKET:
+		return step_packet(r);
+	case STEP_WAIT:
+		r->now_ns += r->st->number;
+		return 0;
+	case STEP_FLOW:
+		return step_flow(r);
+	case STEP_FLOWS:
+		return step_flows(r);
+	case STEP_COUNT:
+		return step_count(r);
+	case STEP_KILL:
+	case STEP_ADOPT:
+	case STEP_LIMIT:
+		return step_tool(r, r->t) || (r->twin && step_tool(r, r->twin)) ? -1 : 0;
+	}
+	return fail(r, "unknown step");
+}
+
+static int set_up(struct run *r, struct tengine *t)
+{
+	int rc = t->ops->reset(t, r->s->capacity, r->s->flags);
+
+	if (rc)
+		return fail(r, "%s: can not be set up: %s", t->ops->name, strerror(-rc));
+	t->core->side = r->s->side;
+	t->core->t.config->watch_until_ns = ~0ULL; /* events are written as if somebody watched */
+	return 0;
+}
+
+void script_run(const struct script *s, struct tengine *t, struct tengine *twin, struct outcome *o)
+{
+	struct run r = { .s = s, .t = t, .twin = twin, .o = o, .now_ns = SCRIPT_START_NS };
+	char text[400];
+
+	if (set_up(&r, t) || (twin && set_up(&r, twin)))
+		return;
+	for (int i = 0; i < s->n; i++) {
+		r.st = &s->steps[i];
+		if (step_run(&r))
+			return;
+		if (twin && tables_compare(t, twin, text, sizeof(text))) {
+			fail(&r, "%s", text);
+			return;
+		}
+	}
+}
