@@ -61,7 +61,7 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 	if (rc == -EPERM || rc == -EACCES)
 		return sp_err_set(err, -EPERM, "the kernel does not permit it to load programs: %s%s%s",
 				  strerror(-rc), *said ? ": " : "", said);
-	if (rc == -ENOMEM || rc == -E2BIG)
+	if (rc == -ENOMEM)
 		return sp_err_set(err, -ENOMEM, "no memory for %u conversations (%llu MB); try a smaller --flows",
 				  config->capacity, ((sp_u64)config->sets * (SP_WAYS * sizeof(struct sp_flow) +
 				  sizeof(struct sp_set))) >> 20);

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `sally status`: what is guarded, how full the table is, what was stopped and why. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "heaviest.h"
+
+static const char help[] =
+	"Usage: sally status [--json]\n\n"
+	"Zones and interfaces (and where their packets are judged), what is allowed without being configured, how many\n"
+	"conversations there are, whether the table is under pressure, what was stopped and why; when conversations are\n"
+	"being refused, or the table is under pressure, also who is responsible for most of those that nobody answered.\n\n"
+	"Exit codes: 0 up, 2 wrong arguments, 3 not permitted, 4 not up.\n";
+
+/* What needs no configuration and is always allowed. */
+static const char *const built_in[] = {
+	"this machine may start conversations with anybody",
+	"answers to what was sent out, from the very address and port it was sent to",
+	"error messages that belong to a remembered conversation (path-MTU discovery is one of them)",
+	"neighbour discovery, router advertisements and multicast membership on the link",
+	"the DHCP exchange of this machine",
+};
+static const char built_in_gateway[] = "the inside may start conversations with the outside and with this machine";
+
+struct picture {
+	struct sp_live live;
+	struct sp_links links;
+	struct sp_counter counters[SP_REASON_COUNT];
+	sp_u32 flows[SP_CLASS_COUNT]; /* counted, without those that have expired */
+	sp_u32 total, held; /* held: entries in use, expired ones included; what the engine compares with its limits */
+	int has_pressure, has_refused, has_inside;
+	struct sp_heavy heavy[SP_HEAVIEST];
+	int heavies;
+};
+
+static void count_flows(struct picture *p)
+{
+	sp_u64 now = sp_now_ns();
+	struct sp_flow f;
+	sp_u32 i;
+
+	for (i = sp_live_next(&p->live, 0); i < p->live.t.config->capacity; i = sp_live_next(&p->live, i + 1)) {
+		if (!sp_live_flow(&p->live, i, &f) || sp_engine_is_stale(&p->live.t, &f, now))
+			continue;
+		p->flows[sp_phase_class(f.phase)]++;
+		p->total++;
+	}
+}
+
+static int take_picture(struct picture *p, struct sp_err *err)
+{
+	static const int refusals[] = { SP_R_TABLE_FULL, SP_R_UNANSWERED_FULL, SP_R_SOURCE_SHARE };
+	int i, rc;
+
+	rc = sp_live_open(&p->live, err);
+	if (!rc)
+		rc = sp_live_links(&p->live, &p->links, err);
+	if (!rc)
+		rc = sp_live_counters(&p->live, p->counters, err);
+	if (rc)
+		return rc;
+	count_flows(p);
+	for (i = 0; i < SP_CLASS_COUNT; i++)
+		p->held += p->live.t.state->count[i];
+	p->has_pressure = p->held > p->live.t.config->pressure_on;
+	for (i = 0; i < 3; i++)
+		p->has_refused |= p->counters[refusals[i]].packets > 0;
+	for (i = 0; i < p->links.count; i++)
+		p->has_inside |= p->links.link[i].zone == SP_ZONE_INSIDE;
+	if (p->has_pressure || p->has_refused)
+		p->heavies = sp_heaviest(&p->live, p->heavy);
+	return 0;
+}
+
+/* ---- drops by reason, most first ---------------------------------------------------------------------------------- */
+
+static const struct sp_counter *sorting; /* qsort has no room for an argument */
+
+static int compare_reasons(const void *a, const void *b)
+{
+	sp_u64 x = sorting[*(const int *)a].packets, y = sorting[*(const int *)b].packets;
+
+	return x > y ? -1 : x < y ? 1 : *(const int *)a - *(const int *)b;
+}
+
+static int sort_reasons(const struct sp_counter *counters, enum sp_verdict verdict, int *out)
+{
+	int i, n = 0;
+
+	for (i = 0; i < SP_REASON_COUNT; i++)
+		if (counters[i].packets && sp_reason_verdict((unsigned)i) == verdict)
+			out[n++] = i;
+	sorting = counters;
+	qsort(out, (size_t)n, sizeof(*out), compare_reasons);
+	return n;
+}
+
+/* ---- for people ----------------------------------------------------------------------------------------------------- */
+
+static const char *link_name(const struct sp_link *l, char buf[32])
+{
+	if (*l->name)
+		return l->name;
+	snprintf(buf, 32, "(gone, was number %d)", l->ifindex);
+	return buf;
+}
+
+static void print_links(const struct picture *p)
+{
+	char buf[32];
+	sp_u8 zone;
+	int i;
+
+	printf("\nZones\n  self      this machine\n");
+	for (zone = SP_ZONE_OUTSIDE; zone < SP_ZONE_COUNT; zone++) {
+		for (i = 0; i < p->links.count; i++) {
+			const struct sp_link *l = &p->links.link[i];
+
+			if (l->zone == zone)
+				printf("  %-8s  %s, judged at %s%s%s%s\n", sp_zone_name(zone), link_name(l, buf),
+				       l->xdp ? "XDP" : "TC", *l->note ? " (" : "", l->note, *l->note ? ")" : "");
+		}
+	}
+	for (i = 0; i < p->links.count; i++)
+		if (p->links.link[i].zone == SP_ZONE_NONE && p->links.link[i].has_default_route)
+			printf("  NOT GUARDED: %s has a default route; 'sally down' and 'sally up' would take it in\n",
+			       p->links.link[i].name);
+}
+
+static void print_table(const struct picture *p)
+{
+	const struct sp_config *c = p->live.t.config;
+	int i;
+
+	printf("\nConversations\n  %u of at most %u (%llu %%)\n", p->total, c->capacity,
+	       c->capacity ? 100ULL * p->total / c->capacity : 0);
+	for (i = 0; i < SP_CLASS_COUNT; i++) {
+		printf("  %-10s  %u", sp_class_name((unsigned)i), p->flows[i]);
+		if (i == SP_CLASS_UNANSWERED)
+			printf(" of at most %u", c->unanswered_max);
+		putchar('\n');
+	}
+	if (p->has_pressure)
+		printf("  pressure    yes, %u places are taken (from %u on): the short timeouts are in force\n", p->held,
+		       c->pressure_on + 1);
+	else
+		printf("  pressure    no: the normal timeouts are in force (up to %u)\n", c->pressure_on);
+}
+
+static void print_reasons(const struct picture *p, enum sp_verdict verdict, const char *title)
+{
+	int order[SP_REASON_COUNT], n = sort_reasons(p->counters, verdict, order), i;
+
+	printf("\n%s\n", title);
+	if (!n)
+		printf("  nothing so far\n");
+	for (i = 0; i < n; i++)
+		printf("  %-16s  %12llu packets  %14llu bytes  %s\n", sp_reason_name((unsigned)order[i]),
+		       p->counters[order[i]].packets, p->counters[order[i]].bytes, sp_reason_text((unsigned)order[i]));
+}
+
+static void print_heaviest(const struct picture *p)
+{
+	int i;
+
+	if (!p->heavies)
+		return;
+	printf("\nMost conversations without an answer\n");
+	for (i = 0; i < p->heavies; i++)
+		printf("  %-43s  %u\n", p->heavy[i].text, p->heavy[i].count);
+}
+
+static void print_text(const struct picture *p)
+{
+	const struct sp_config *c = p->live.t.config;
+	char age[24];
+	size_t i;
+
+	printf("up for %s, guarding %s\n", sp_text_age(sp_now_ns() - c->up_ns, age),
+	       c->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it (gateway)" : "this machine (host)");
+	print_links(p);
+	printf("\nBuilt in, always allowed\n");
+	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
+		printf("  %s\n", built_in[i]);
+		if (!i && p->has_inside)
+			printf("  %s\n", built_in_gateway);
+	}
+	print_table(p);
+	print_reasons(p, SP_DROP, "Stopped");
+	print_reasons(p, SP_PASS, "Let through");
+	print_heaviest(p);
+	if (p->live.t.state->events_lost)
+		printf("\nEvents not shown by 'sally watch' because there were too many: %llu\n",
+		       p->live.t.state->events_lost);
+}
+
+/* ---- for scripts ---------------------------------------------------------------------------------------------------- */
+
+static void json_links(struct sp_json *j, const struct picture *p)
+{
+	int i;
+
+	sp_json_open(j, "interfaces", '[');
+	for (i = 0; i < p->links.count; i++) {
+		const struct sp_link *l = &p->links.link[i];
+
+		if (l->zone == SP_ZONE_NONE && !l->has_default_route)
+			continue;
+		sp_json_open(j, NULL, '{');
+		sp_json_str(j, "name", l->name);
+		sp_json_u64(j, "index", (sp_u64)l->ifindex);
+		sp_json_str(j, "zone", sp_zone_name(l->zone));
+		sp_json_bool(j, "guarded", l->zone != SP_ZONE_NONE);
+		sp_json_str(j, "mode", l->zone == SP_ZONE_NONE ? "" : l->xdp ? "xdp" : "tc");
+		sp_json_str(j, "note", l->note);
+		sp_json_close(j);
+	}
+	sp_json_close(j);
+}
+
+static void json_table(struct sp_json *j, const struct picture *p)
+{
+	const struct sp_config *c = p->live.t.config;
+	int i;
+
+	sp_json_open(j, "flows", '{');
+	sp_json_u64(j, "total", p->total);
+	for (i = 0; i < SP_CLASS_COUNT; i++)
+		sp_json_u64(j, sp_class_name((unsigned)i), p->flows[i]);
+	sp_json_u64(j, "capacity", c->capacity);
+	sp_json_u64(j, "unanswered_max", c->unanswered_max);
+	sp_json_u64(j, "held", p->held);
+	sp_json_u64(j, "pressure_on", c->pressure_on);
+	sp_json_bool(j, "pressure", p->has_pressure);
+	sp_json_str(j, "timeouts", p->has_pressure ? "pressure" : "normal");
+	sp_json_close(j);
+}
+
+static void json_reasons(struct sp_json *j, const struct picture *p, enum sp_verdict verdict, const char *name)
+{
+	int order[SP_REASON_COUNT], n = sort_reasons(p->counters, verdict, order), i;
+
+	sp_json_open(j, name, '{');
+	for (i = 0; i < n; i++) {
+		sp_json_open(j, sp_reason_name((unsigned)order[i]), '{');
+		sp_json_u64(j, "packets", p->counters[order[i]].packets);
+		sp_json_u64(j, "bytes", p->counters[order[i]].bytes);
+		sp_json_close(j);
+	}
+	sp_json_close(j);
+}
+
+static void print_json(const struct picture *p)
+{
+	const struct sp_config *c = p->live.t.config;
+	struct sp_json j;
+	size_t i;
+
+	sp_json_begin(&j, stdout);
+	sp_json_open(&j, NULL, '{');
+	sp_json_str(&j, "role", c->flags & SP_CONFIG_GATEWAY ? "gateway" : "host");
+	sp_json_u64(&j, "up_seconds", (sp_now_ns() - c->up_ns) / SP_NS_PER_S);
+	sp_json_u64(&j, "generation", c->generation);
+	json_links(&j, p);
+	sp_json_open(&j, "built_in", '[');
+	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
+		sp_json_str(&j, NULL, built_in[i]);
+		if (!i && p->has_inside)
+			sp_json_str(&j, NULL, built_in_gateway);
+	}
+	sp_json_close(&j);
+	json_table(&j, p);
+	json_reasons(&j, p, SP_DROP, "stopped");
+	json_reasons(&j, p, SP_PASS, "passed");
+	sp_json_open(&j, "heaviest", '[');
+	for (i = 0; i < (size_t)p->heavies; i++) {
+		sp_json_open(&j, NULL, '{');
+		sp_json_str(&j, "source", p->heavy[i].text);
+		sp_json_u64(&j, "unanswered", p->heavy[i].count);
+		sp_json_close(&j);
+	}
+	sp_json_close(&j);
+	sp_json_u64(&j, "events_lost", p->live.t.state->events_lost);
+	sp_json_close(&j);
+}
+
+int sp_cmd_status(int argc, char **argv)
+{
+	static struct picture p;
+	struct sp_err err;
+	int i, json = 0, rc;
+
+	if (sp_wants_help(argc, argv, help))
+		return SP_EXIT_OK;
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json"))
+			return sp_usage("unexpected argument", argv[i]);
+		json = 1;
+	}
+	rc = take_picture(&p, &err);
+	if (rc)
+		return sp_fail_err(&err);
+	if (json)
+		print_json(&p);
+	else
+		print_text(&p);
+	sp_links_free(&p.links);
+	sp_live_close(&p.live);
+	return SP_EXIT_OK;
+}
