@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The small things everything in ctl/ needs: errors, privilege, the clock, the identity of a network namespace. */
+#define _GNU_SOURCE /* vasprintf */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +21,7 @@
 #endif
 
 static void (*log_fn)(const char *text);
-static char log_last[256];
+static char log_cause[256];
 
 int sp_err_set(struct sp_err *err, int code, const char *fmt, ...)
 {
@@ -89,29 +91,44 @@ sp_u64 sp_inode_of(const char *path)
 	return stat(path, &st) ? 0 : (sp_u64)st.st_ino;
 }
 
-/* Keeps the last line that sounds like a cause, so that one clear line can quote it. */
+/* The line before the verifier's statistics says what it did not like. */
+static void keep_verifier_cause(const char *log)
+{
+	const char *end = strstr(log, "\nprocessed "), *start = end;
+
+	if (!end)
+		return;
+	while (start > log && start[-1] != '\n')
+		start--;
+	snprintf(log_cause, sizeof(log_cause), "%.*s", (int)(end - start), start);
+}
+
+/* Keeps what sounds like the cause, so that one clear line can quote it: the first warning, or better the verifier's. */
 static int log_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char text[4096];
+	char *text;
 
-	vsnprintf(text, sizeof(text), fmt, ap);
-	if (level == LIBBPF_WARN && !strstr(text, "BEGIN PROG LOAD LOG")) {
-		snprintf(log_last, sizeof(log_last), "%.*s", (int)strcspn(text, "\n"), text);
-	}
+	if (vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	if (level == LIBBPF_WARN && strstr(text, "BEGIN PROG LOAD LOG"))
+		keep_verifier_cause(text);
+	else if (level == LIBBPF_WARN && !log_cause[0])
+		snprintf(log_cause, sizeof(log_cause), "%.*s", (int)strcspn(text, "\n"), text);
 	if (log_fn)
 		log_fn(text);
+	free(text);
 	return 0;
 }
 
 void sp_log_init(void)
 {
-	log_last[0] = 0;
+	log_cause[0] = 0;
 	libbpf_set_print(log_print);
 }
 
-const char *sp_log_last(void)
+const char *sp_log_cause(void)
 {
-	return log_last;
+	return log_cause;
 }
 
 void sp_log_to(void (*fn)(const char *text))

@@ -21,6 +21,38 @@
 #define SP_TC_HANDLES 16 /* so many places at our priority are tried */
 #define SP_TC_MAX_OURS 8
 
+struct qdisc_query {
+	int ifindex, is_clsact;
+};
+
+static int on_qdisc(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *m = mnl_nlmsg_get_payload(nlh);
+	struct qdisc_query *q = arg;
+	const struct nlattr *a;
+
+	if (nlh->nlmsg_type != RTM_NEWQDISC || m->tcm_ifindex != q->ifindex || m->tcm_parent != TC_H_CLSACT)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*m))
+		if (mnl_attr_get_type(a) == TCA_KIND)
+			q->is_clsact = !strcmp(mnl_attr_get_str(a), "clsact");
+	return MNL_CB_OK;
+}
+
+/* The older `ingress` qdisc sits in the same place and takes filters for egress, too: as filters for ingress. */
+static int is_clsact(int ifindex)
+{
+	struct qdisc_query q = { .ifindex = ifindex };
+	char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+
+	nlh->nlmsg_type = RTM_GETQDISC;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	m->tcm_ifindex = ifindex;
+	return !sp_netlink_dump(NETLINK_ROUTE, nlh, on_qdisc, &q) && q.is_clsact;
+}
+
 int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
@@ -28,9 +60,12 @@ int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err)
 	int rc = bpf_tc_hook_create(&hook);
 
 	*made = rc == 0;
-	if (!rc || rc == -EEXIST)
+	if (!rc || (rc == -EEXIST && is_clsact(ifindex)))
 		return 0;
 	if_indextoname((unsigned)ifindex, name);
+	if (rc == -EEXIST)
+		return sp_err_set(err, -EBUSY, "%s: has an 'ingress' qdisc, which leaves no way to guard what goes out; "
+				  "remove it when nothing needs it: tc qdisc del dev %s ingress", name, name);
 	if (rc == -ENOENT)
 		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS)", name);
 	return sp_err_set(err, rc, "%s: can not add a clsact qdisc: %s", name, strerror(-rc));

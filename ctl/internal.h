@@ -18,7 +18,7 @@ int sp_err_errno(struct sp_err *err, int code, const char *what); /* "what: stre
 int sp_privilege_check(struct sp_err *err);
 int sp_netns_cookie(sp_u64 *out, struct sp_err *err);
 sp_u64 sp_inode_of(const char *path); /* 0: can not be read */
-const char *sp_log_last(void); /* the last warning of libbpf, or "" */
+const char *sp_log_cause(void); /* what libbpf or the verifier complained about, or "" */
 void sp_log_init(void);
 
 /* ---- netlink.c ------------------------------------------------------------------------------------------------------ */

@@ -56,7 +56,7 @@ static int share_maps(struct bpf_object *obj, const struct bpf_object *from)
 
 static int explain_load(int rc, const struct sp_config *config, struct sp_err *err)
 {
-	const char *said = sp_log_last();
+	const char *said = sp_log_cause();
 
 	if (rc == -EPERM || rc == -EACCES)
 		return sp_err_set(err, -EPERM, "the kernel does not permit it to load programs: %s%s%s",
