@@ -36,7 +36,8 @@ def unavailable():
         return "no network namespaces to be had: " + made.stderr.strip()
     try:
         inside = ["nsenter", f"--net=/run/netns/{name}", "--"]
-        for argv in (["ip", "link", "add", "a", "type", "veth", "peer", "name", "b"], [SALLY, "up", "--outside", "a"]):
+        for argv in (["ip", "link", "add", "try0", "type", "veth", "peer", "name", "try1"],
+                     [SALLY, "up", "--outside", "try0"]):
             done = subprocess.run(inside + argv, capture_output=True, text=True)
             # 3: not permitted, or the kernel lacks something. Anything else is a fault, which the story shall show.
             if done.returncode and (argv[0] == "ip" or done.returncode == 3):
@@ -67,14 +68,6 @@ class Watch:
             return next((e for e in list(self.events) if all(e.get(k) == v for k, v in fields.items())), None)
 
         return wait_for(f"the event '{what}' ({fields})", find, seconds)
-
-    def ready(self, ns, address):
-        """Knocks until an event shows that the watch is listening."""
-        def heard():
-            ns.run("ping", "-n", "-c", 1, "-W", "0.05", address, check=False)
-            return self.events
-
-        wait_for("the first event of sally watch", heard, 20)
 
 
 def sentence(event):
@@ -123,7 +116,6 @@ class Gateway:
     def story(self):
         stage, lab = self.stage, self.lab
         watch = Watch(lab)
-        watch.ready(lab.stranger, lab.john4)
         at_web = Capture(lab.web, "eth0", "tcp port 80")
         at_john = Capture(lab.john, "eth0", "tcp port 80")
         stage.command(f"sally watch &      (John) $ curl http://{lab.web4}/")
@@ -145,7 +137,7 @@ class Gateway:
                    on_wire(seen_john, syn), on_wire(seen_john, syn)[:110])
         stage.step(3, "The packet goes through Sallyport.", new["interface"] == "lan0", sentence(new))
         stage.step(4, 'Sallyport notes "John is sending a packet to the server"',
-                   flow.get("src") == lab.john4 and flow.get("dst") == lab.web4, f"sally flows: {brief(flow)}")
+                   flow.get("from") == lab.john4 and flow.get("to") == lab.web4, f"sally flows: {brief(flow)}")
         stage.step(5, "and sends it on.", on_wire(seen_web, syn), f"at the server: {on_wire(seen_web, syn)[:95]}")
         stage.step(6, 'The server answers "Okay, you can talk to me".', on_wire(seen_web, syn_ack),
                    on_wire(seen_web, syn_ack)[:110])
@@ -162,8 +154,8 @@ class Gateway:
                    f"verdict: {answered['verdict']}")
         stage.step(9, "notes who it is from,", answered["src"] == lab.web4 and answered["zone"] == "outside",
                    f"{answered['src']}, {answered['zone']}")
-        stage.step(10, "checks whether John recently sent something there,", flow.get("packets_sent", 0) > 0,
-                   f"conversation: {flow.get('packets_sent')} packets from John, state {flow.get('state')}")
+        stage.step(10, "checks whether John recently sent something there,", flow.get("packets_out", 0) > 0,
+                   f"conversation: {flow.get('packets_out')} packets from John, {flow.get('age_s')} s old")
         stage.step(11, "finds that he did, so this is a reply,", answered["reason"] == "answer", answered["text"])
 
     def stranger(self, watch):
@@ -190,7 +182,7 @@ class Gateway:
 
 
 def brief(flow):
-    return (f"{flow['proto']} {flow['src']}:{flow['sport']} -> {flow['dst']}:{flow['dport']} {flow['state']}"
+    return (f"{flow['proto']} {flow['from']}:{flow['from_port']} -> {flow['to']}:{flow['to_port']} {flow['state']}"
             if flow else "nothing")
 
 

@@ -150,12 +150,16 @@ class Sally:
         return drops_of(self.status())
 
     def watch(self, *argv):
-        """Starts `watch --json`; read events with events()."""
-        return self.ns.start(SALLY, "watch", "--json", *argv, stdout=subprocess.PIPE, text=True)
+        """Starts `watch --json`, and waits until it watches."""
+        process = self.ns.start(SALLY, "watch", "--json", *argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True)
+        line = process.stderr.readline()
+        assert "watching" in line, f"sally watch did not begin: {line}"
+        return process
 
 
 def drops_of(status):
-    return {row["reason"]: row["packets"] for row in status["drops"]}
+    return {reason: row["packets"] for reason, row in status["stopped"].items()}
 
 
 def grown(before, after):
