@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the commands of `sally` share: their prototypes, exit codes, errors, and how things are printed and read. */
+/*
+ * What the commands of `sally` share: their prototypes, exit codes, errors, and how things are printed
+ * and read.
+ */
 #ifndef SP_CLI_CLI_H
 #define SP_CLI_CLI_H
 
@@ -29,7 +32,7 @@ int sp_cmd_reasons(int argc, char **argv);
 
 extern int sp_verbose; /* -v: show what libbpf says */
 
-/* ---- errors: one line "sally COMMAND: text" on stderr; returns code, so that `return sp_fail(...)` reads well ---- */
+/* ---- errors: one line "sally COMMAND: text" on stderr; returns code, so that `return sp_fail(...)` reads well  */
 int sp_fail(enum sp_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* prints what ctl reports and returns the exit code that belongs to it */
 int sp_fail_err(const struct sp_err *err);
@@ -40,7 +43,7 @@ int sp_wants_help(int argc, char **argv, const char *text);
 /* flushes stdout; SP_EXIT_FAILED if it could not be written (disk full), else code */
 int sp_finish(int code);
 
-/* ---- JSON writer: names and values, commas by itself ----------------------------------------------------------- */
+/* ---- JSON writer: names and values, commas by itself ----------------------------------------- */
 struct sp_json {
 	FILE *f;
 	int depth;
@@ -54,11 +57,14 @@ void sp_json_str(struct sp_json *j, const char *name, const char *value);
 void sp_json_u64(struct sp_json *j, const char *name, sp_u64 value);
 void sp_json_bool(struct sp_json *j, const char *name, int value);
 
-/* ---- text ------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 #define SP_ADDR_TEXT 48 /* room for an address, with the 0 */
 #define SP_ENDPOINT_TEXT 56 /* room for [address]:port */
 
-/* Both return the length; no lookups. family: enum sp_family. Ports are left out for protocols that have none. */
+/*
+ * Both return the length; no lookups. family: enum sp_family. Ports are left out for protocols that
+ * have none.
+ */
 int sp_text_addr(char *out, const struct sp_addr *a, int family);
 int sp_text_endpoint(char *out, const struct sp_addr *a, int family, int proto, sp_u16 port);
 /* "tcp", "icmp", ...; a number for those without a name (buf: at least 8 bytes) */
@@ -67,7 +73,7 @@ const char *sp_text_proto(int proto, char *buf);
 const char *sp_text_age(sp_u64 ns, char *buf);
 int sp_proto_has_ports(int proto);
 
-/* ---- reading words: 0, or -EINVAL ------------------------------------------------------------------------------- */
+/* ---- reading words: 0, or -EINVAL ------------------------------------------------------------ */
 int sp_read_u64(const char *s, sp_u64 min, sp_u64 max, sp_u64 *out); /* plain decimal, the whole word */
 int sp_read_addr(const char *s, struct sp_addr *a, int *family);
 int sp_read_prefix(const char *s, struct sp_addr *a, int *family, int *bits); /* without "/n": one address */

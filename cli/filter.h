@@ -14,7 +14,10 @@ struct sp_filter {
 };
 
 void sp_filter_init(struct sp_filter *f);
-/* name: addr, port, proto, zone, state, answered, unanswered, closing; 0, or an exit code after saying what is wrong */
+/*
+ * name: addr, port, proto, zone, state, answered, unanswered, closing; 0, or an exit code after saying
+ * what is wrong
+ */
 int sp_filter_option(struct sp_filter *f, const char *name, const char *value);
 /* A word alone says itself what it is: an address, a protocol, a zone, a state, or a port. */
 int sp_filter_word(struct sp_filter *f, const char *word);

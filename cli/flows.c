@@ -38,7 +38,7 @@ struct request {
 	int json, count, kill, all;
 };
 
-/* ---- writing fast: no printf on the way of a million lines ------------------------------------------------------- */
+/* ---- writing fast: no printf on the way of a million lines ----------------------------------- */
 
 #define SP_LINE_ROOM 640 /* longer than any line */
 
@@ -211,12 +211,13 @@ static void write_json(const struct sp_flow *f, sp_u64 now)
 	put("}\n");
 }
 
-/* ---- ending conversations -------------------------------------------------------------------------------------------- */
+/* ---- ending conversations -------------------------------------------------------------------- */
 
 /*
- * The flag is set by one atomic operation. An engine that holds the entry at that moment may write back the flags it has
- * read before; so look again once it has let go. Worst case, if the entry was given to another conversation
- * after we looked at its key: that one ends instead, and has to be allowed anew.
+ * The flag is set by one atomic operation. An engine that holds the entry at that moment may write
+ * back the flags it has read before; so look again once it has let go. Worst case, if the entry was
+ * given to another conversation after we looked at its key: that one ends instead, and has to be
+ * allowed anew.
  */
 static int kill_flow(struct sp_flow *f, const struct sp_key *key)
 {

@@ -73,7 +73,7 @@ static int take_picture(struct picture *p, struct sp_err *err)
 	return 0;
 }
 
-/* ---- drops by reason, most first ---------------------------------------------------------------------------------- */
+/* ---- drops by reason, most first ------------------------------------------------------------- */
 
 static const struct sp_counter *sorting; /* qsort has no room for an argument */
 
@@ -96,7 +96,7 @@ static int sort_reasons(const struct sp_counter *counters, enum sp_verdict verdi
 	return n;
 }
 
-/* ---- for people ----------------------------------------------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------------------ */
 
 static const char *link_name(const struct sp_link *l, char buf[32])
 {
@@ -195,7 +195,7 @@ static void print_text(const struct picture *p)
 		       p->live.t.state->events_lost);
 }
 
-/* ---- for scripts ---------------------------------------------------------------------------------------------------- */
+/* ---- for scripts ----------------------------------------------------------------------------- */
 
 static void json_links(struct sp_json *j, const struct picture *p)
 {

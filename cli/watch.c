@@ -2,8 +2,9 @@
 /*
  * `sally watch`: decisions as they are made, one sentence each.
  *
- * The engine produces events only while somebody watches: watch_until_ns is a lease that is renewed each second, so a watcher
- * that was killed costs nothing. A packet never waits for us: what does not fit into the ring is counted and told.
+ * The engine produces events only while somebody watches: watch_until_ns is a lease that is renewed
+ * each second, so a watcher that was killed costs nothing. A packet never waits for us: what does not
+ * fit into the ring is counted and told.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting does not cut: the connections that exist on this machine go into the table before anything is judged.
+ * Starting does not cut: the connections that exist on this machine go into the table before anything
+ * is judged.
  *
- * The socket tables say who is connected with whom, not who began. A connection whose local port also listens was begun by
- * the other end; else we began it. They say nothing about sequence numbers, so the windows of these are not enforced.
- * Which zone the other end is in, the routing table says; what does not go through a guarded interface is left out.
+ * The socket tables say who is connected with whom, not who began. A connection whose local port also
+ * listens was begun by the other end; else we began it. They say nothing about sequence numbers, so
+ * the windows of these are not enforced. Which zone the other end is in, the routing table says; what
+ * does not go through a guarded interface is left out.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +21,10 @@
 
 #include "internal.h"
 
-/* TIME-WAIT (6) and CLOSE (7) have nothing more to say; 12 is a TCP connection whose third packet is not there yet */
+/*
+ * TIME-WAIT (6) and CLOSE (7) have nothing more to say; 12 is a TCP connection whose third packet is
+ * not there yet
+ */
 #define SP_NEW_SYN_RECV 12
 #define SP_TCP_STATES (1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_SYN_RECV | 1u << TCP_FIN_WAIT1 |      \
 		       1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT | 1u << TCP_LAST_ACK | 1u << TCP_CLOSING |        \

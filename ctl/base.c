@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The small things everything in ctl/ needs: errors, privilege, the clock, the identity of a network namespace. */
+/*
+ * The small things everything in ctl/ needs: errors, privilege, the clock, the identity of a network
+ * namespace.
+ */
 #define _GNU_SOURCE /* vasprintf */
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -34,7 +37,10 @@ int sp_err_set(struct sp_err *err, int code, const char *fmt, ...)
 	return code;
 }
 
-/* What the kernel calls "no entry", "exists" or "invalid" is not what ctl.h means by these: then it just failed. */
+/*
+ * What the kernel calls "no entry", "exists" or "invalid" is not what ctl.h means by these: then it
+ * just failed.
+ */
 int sp_err_errno(struct sp_err *err, int code, const char *what)
 {
 	int own = code == -ENOENT || code == -EEXIST || code == -EINVAL ? -EIO : code;
@@ -57,7 +63,10 @@ void sp_close_fd(int *fd)
 	*fd = -1;
 }
 
-/* CAP_NET_ADMIN for the hooks and netlink, CAP_BPF (or the older CAP_SYS_ADMIN) for programs, maps and pins. */
+/*
+ * CAP_NET_ADMIN for the hooks and netlink, CAP_BPF (or the older CAP_SYS_ADMIN) for programs, maps and
+ * pins.
+ */
 int sp_privilege_check(struct sp_err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -103,7 +112,10 @@ static void keep_verifier_cause(const char *log)
 	snprintf(log_cause, sizeof(log_cause), "%.*s", (int)(end - start), start);
 }
 
-/* Keeps what sounds like the cause, so that one clear line can quote it: the first warning, or better the verifier's. */
+/*
+ * Keeps what sounds like the cause, so that one clear line can quote it: the first warning, or better
+ * the verifier's.
+ */
 static int log_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	char *text;

@@ -23,7 +23,7 @@ struct sp_err {
 };
 int sp_err_set(struct sp_err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* ---- interfaces of the current network namespace ---------------------------------------------------------------- */
+/* ---- interfaces of the current network namespace --------------------------------------------- */
 
 struct sp_link {
 	int ifindex;
@@ -53,7 +53,7 @@ void sp_links_free(struct sp_links *l);
 struct sp_link *sp_links_by_name(struct sp_links *l, const char *name);
 struct sp_link *sp_links_by_index(struct sp_links *l, int ifindex);
 
-/* ---- bringing it up and down ------------------------------------------------------------------------------------- */
+/* ---- bringing it up and down ----------------------------------------------------------------- */
 
 enum sp_mode { SP_MODE_AUTO, SP_MODE_TC, SP_MODE_XDP };
 
@@ -74,10 +74,13 @@ int sp_up(struct sp_up *up, struct sp_err *err);
 int sp_down(struct sp_err *err);
 void sp_up_fini(struct sp_up *up);
 
-/* What libbpf says goes to fn, a line a call; NULL: nowhere (the last warning still ends up in struct sp_err). */
+/*
+ * What libbpf says goes to fn, a line a call; NULL: nowhere (the last warning still ends up in struct
+ * sp_err).
+ */
 void sp_log_to(void (*fn)(const char *text));
 
-/* ---- the live instance -------------------------------------------------------------------------------------------- */
+/* ---- the live instance ----------------------------------------------------------------------- */
 
 struct sp_live {
 	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
@@ -92,11 +95,15 @@ void sp_live_close(struct sp_live *l);
 
 /* enum sp_zone of an interface; SP_ZONE_NONE: not guarded */
 int sp_live_zone(const struct sp_live *l, unsigned ifindex);
-/* the guarded interfaces as the kernel programs see them, joined with their names; gone ones have an empty name */
+/*
+ * the guarded interfaces as the kernel programs see them, joined with their names; gone ones have an
+ * empty name
+ */
 int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err);
 /*
- * Walking the table: the first entry in use at or after `from`, or t.config->capacity when there is none. Then
- * sp_live_flow() takes a copy that no engine was writing to meanwhile: 1, or 0 when the entry went away or never held still.
+ * Walking the table: the first entry in use at or after `from`, or t.config->capacity when there is
+ * none. Then sp_live_flow() takes a copy that no engine was writing to meanwhile: 1, or 0 when the
+ * entry went away or never held still.
  */
 sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from);
 int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);

@@ -2,11 +2,12 @@
 /*
  * Pins of network namespaces that are gone.
  *
- * The kernel takes the programs away with the interfaces of a namespace, but pins stay, and hold the table's memory. A folder
- * says in its name which namespace it belongs to and from which process-id namespace it was made. It is removed only if
- * that is ours (else processes may live in it that we can not see), and only if no process, no mount and no open file
- * that we can see refers to the namespace; a process that we may not look into counts as living there, except process
- * 1 and the kernel's own, which live where the machine does.
+ * The kernel takes the programs away with the interfaces of a namespace, but pins stay, and hold the
+ * table's memory. A folder says in its name which namespace it belongs to and from which process-id
+ * namespace it was made. It is removed only if that is ours, or ours is the machine's first (else
+ * processes may live in it that we can not see), and only if no process, no mount and no open file
+ * that we can see refers to the namespace; a process that we may not look into counts as living there,
+ * except process 1 and the kernel's own, which live where the machine does.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #include "internal.h"
+
+#define SP_FIRST_PID_NAMESPACE 0xEFFFFFFCu /* PROC_PID_INIT_INO: from there every process is to be seen */
 
 static int link_says(const char *path, const char *want)
 {
@@ -117,7 +120,7 @@ void sp_garbage_collect(const char *base)
 	while (dp && (d = readdir(dp))) {
 		if (sscanf(d->d_name, "%llu-%llu-%llu", &cookie, &netns, &pidns) != 3)
 			continue;
-		if (pidns != own || is_alive(netns))
+		if ((pidns != own && own != SP_FIRST_PID_NAMESPACE) || is_alive(netns))
 			continue;
 		snprintf(path, sizeof(path), "%s/%.60s", base, d->d_name);
 		sp_pins_remove_dir(path);

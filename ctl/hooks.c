@@ -2,9 +2,10 @@
 /*
  * Our programs on interfaces: put them there, find them again, take them away.
  *
- * They are attached by netlink, not by a BPF link: a link goes away with its last pin, and with it the guard, for instance
- * when the mount namespace that held the BPF file system ends. These stay until somebody takes them off.
- * Filters of others stay as they are, and so does a clsact qdisc that we did not make or that somebody else uses, too.
+ * They are attached by netlink, not by a BPF link: a link goes away with its last pin, and with it the
+ * guard, for instance when the mount namespace that held the BPF file system ends. These stay until
+ * somebody takes them off. Filters of others stay as they are, and so does a clsact qdisc that we did
+ * not make or that somebody else uses, too.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -39,7 +40,10 @@ static int on_qdisc(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-/* The older `ingress` qdisc sits in the same place and takes filters for egress, too: as filters for ingress. */
+/*
+ * The older `ingress` qdisc sits in the same place and takes filters for egress, too: as filters for
+ * ingress.
+ */
 static int is_clsact(int ifindex)
 {
 	struct qdisc_query q = { .ifindex = ifindex };
@@ -140,7 +144,10 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-/* An interface without a clsact qdisc has no filters; the kernel then answers with nothing or with an error. */
+/*
+ * An interface without a clsact qdisc has no filters; the kernel then answers with nothing or with an
+ * error.
+ */
 static void filters_read(int ifindex, int egress, struct filters *f)
 {
 	char buf[256];

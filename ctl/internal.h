@@ -13,7 +13,7 @@ struct bpf_object;
 #define SP_CLEANUP(fn) __attribute__((cleanup(fn)))
 void sp_close_fd(int *fd); /* for SP_CLEANUP */
 
-/* ---- base.c: errors, privilege, identity -------------------------------------------------------------------------- */
+/* ---- base.c: errors, privilege, identity ----------------------------------------------------- */
 int sp_err_errno(struct sp_err *err, int code, const char *what); /* "what: strerror" */
 int sp_privilege_check(struct sp_err *err);
 int sp_netns_cookie(sp_u64 *out, struct sp_err *err);
@@ -21,17 +21,17 @@ sp_u64 sp_inode_of(const char *path); /* 0: can not be read */
 const char *sp_log_cause(void); /* what libbpf or the verifier complained about, or "" */
 void sp_log_init(void);
 
-/* ---- netlink.c ------------------------------------------------------------------------------------------------------ */
+/* ---- netlink.c ------------------------------------------------------------------------------- */
 /* Sends one request and hands every answer to cb; 0 or a negative errno. */
 int sp_netlink_dump(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg);
 
-/* ---- links.c -------------------------------------------------------------------------------------------------------- */
+/* ---- links.c --------------------------------------------------------------------------------- */
 void sp_links_sort(struct sp_links *l);
 
-/* ---- zones.c -------------------------------------------------------------------------------------------------------- */
+/* ---- zones.c --------------------------------------------------------------------------------- */
 int sp_zones_assign(struct sp_up *up, struct sp_err *err);
 
-/* ---- pins.c: where the pins are --------------------------------------------------------------------------------- */
+/* ---- pins.c: where the pins are -------------------------------------------------------------- */
 struct sp_pins {
 	char base[96]; /* <bpffs>/sally */
 	char dir[160]; /* <base>/<instance>; empty: none */
@@ -39,19 +39,19 @@ struct sp_pins {
 };
 /* Looks everywhere for the instance of this namespace: 1 found (dir is set), 0 not. */
 int sp_pins_find(sp_u64 cookie, struct sp_pins *p);
-/* Takes the lock of the place that has the instance, or of the one where a new one belongs (mounting it if needed). */
+/*
+ * Takes the lock of the place that has the instance, or of the one where a new one belongs (mounting
+ * it if needed).
+ */
 int sp_pins_lock(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
 void sp_pins_unlock(struct sp_pins *p); /* also for SP_CLEANUP */
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
 int sp_pins_remove_dir(const char *dir);
 
-/* ---- garbage.c ------------------------------------------------------------------------------------------------------ */
+/* ---- garbage.c ------------------------------------------------------------------------------- */
 void sp_garbage_collect(const char *base);
 
-/* ---- hooks.c: programs on interfaces --------------------------------------------------------------------------------- */
-struct sp_hook_progs {
-	int tc_in, tc_out, xdp_in; /* file descriptors */
-};
+/* ---- hooks.c: programs on interfaces --------------------------------------------------------- */
 int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err);
 int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err);
 int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
@@ -59,7 +59,7 @@ int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
 int sp_hook_remove(int ifindex, int own_qdisc);
 int sp_hook_count(int ifindex);
 
-/* ---- load.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- load.c ---------------------------------------------------------------------------------- */
 struct sp_loaded {
 	struct sally_tc *tc;
 	struct sally_xdp *xdp; /* NULL: not wanted */
@@ -70,11 +70,11 @@ void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);
 int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there is none */
 
-/* ---- live.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- live.c ---------------------------------------------------------------------------------- */
 int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err);
 extern const char *const sp_live_names[6]; /* the memory-mapped ones, in the order of struct sp_tables */
 
-/* ---- adopt.c --------------------------------------------------------------------------------------------------------- */
+/* ---- adopt.c --------------------------------------------------------------------------------- */
 int sp_adopt(struct sp_up *up, const struct sp_tables *t, struct sp_err *err);
 
 #endif

@@ -19,8 +19,8 @@
 #endif
 
 /*
- * Which kinds of link we can read. Anything else (InfiniBand, FireWire, ...) must not be guarded: its frames would look like
- * Ethernet with a strange type, which is nobody's conversation, and would pass.
+ * Which kinds of link we can read. Anything else (InfiniBand, FireWire, ...) must not be guarded: its
+ * frames would look like Ethernet with a strange type, which is nobody's conversation, and would pass.
  */
 static void link_kind(struct sp_link *l, unsigned type)
 {
@@ -108,7 +108,10 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 	info = at.a[IFLA_LINKINFO];
 	/* interfaces in a VRF keep their own addresses and are judged themselves */
 	l->is_port = at.a[IFLA_MASTER] && !link_info_is(info, IFLA_INFO_SLAVE_KIND, "vrf");
-	/* IFLA_LINK of a veth is its peer, of a tunnel what it runs over; only these share their carrier's frames */
+	/*
+	 * IFLA_LINK of a veth is its peer, of a tunnel what it runs over; only these share their
+	 * carrier's frames
+	 */
 	if (at.a[IFLA_LINK] && !at.a[IFLA_LINK_NETNSID] &&
 	    (link_info_is(info, IFLA_INFO_KIND, "vlan") || link_info_is(info, IFLA_INFO_KIND, "macvlan") ||
 	     link_info_is(info, IFLA_INFO_KIND, "ipvlan")))
@@ -135,8 +138,9 @@ static void mark_default(struct sp_links *links, int ifindex)
 }
 
 /*
- * A default route in any table (VPN clients use their own). Half of everything counts, too: that is how OpenVPN puts itself in
- * front of a default route (0.0.0.0/1 and 128.0.0.0/1; 2000::/3 is all of the global IPv6 space).
+ * A default route in any table (VPN clients use their own). Half of everything counts, too: that is
+ * how OpenVPN puts itself in front of a default route (0.0.0.0/1 and 128.0.0.0/1; 2000::/3 is all of
+ * the global IPv6 space).
  */
 static int on_route(const struct nlmsghdr *nlh, void *arg)
 {

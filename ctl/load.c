@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel programs, embedded in this executable: sized, loaded with one set of maps for both objects, pinned. */
+/*
+ * The kernel programs, embedded in this executable: sized, loaded with one set of maps for both
+ * objects, pinned.
+ */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>

@@ -2,16 +2,17 @@
 /*
  * Where the pins of an instance are, and who may change them.
  *
- * A BPF file system belongs to a mount namespace, and `ip netns exec` gives every command a mount namespace of its own in
- * which /sys is new and no BPF file system is to be seen. So that separate commands find each other's pins, they all use
- * the BPF file system of the first process that can be looked into: process 1 (of this container, if it is one), else the
- * eldest ancestor, else this very process. It is reached through /proc/PID/root, so nothing has to be entered; only to
- * mount one where there is none, a child enters that mount namespace.
+ * A BPF file system belongs to a mount namespace, and `ip netns exec` gives every command a mount
+ * namespace of its own in which /sys is new and no BPF file system is to be seen. So that separate
+ * commands find each other's pins, they all use the BPF file system of the first process that can be
+ * looked into: process 1 (of this container, if it is one), else the eldest ancestor, else this very
+ * process. It is reached through /proc/PID/root, so nothing has to be entered; only to mount one where
+ * there is none, a child enters that mount namespace.
  *
  *     <root>/sys/fs/bpf/sally/<cookie>-<netns inode>-<pid namespace inode>/sp_flows, ...
  *
- * or /run/sally/bpf, where nothing can be mounted on /sys. The folder `sally` is also the lock, held while an instance
- * comes up or goes down.
+ * or /run/sally/bpf, where nothing can be mounted on /sys. The folder `sally` is also the lock, held
+ * while an instance comes up or goes down.
  */
 #define _GNU_SOURCE /* setns */
 #include <dirent.h>
@@ -233,7 +234,10 @@ static int find_new_base(struct sp_pins *p, struct sp_err *err)
 			  "try 'mount -t bpf bpf /sys/fs/bpf'", strerror(-rc));
 }
 
-/* flock on the folder; after waiting, it must still be the folder of that name (the last one to leave removes it). */
+/*
+ * flock on the folder; after waiting, it must still be the folder of that name (the last one to leave
+ * removes it).
+ */
 static int take_lock(struct sp_pins *p, struct sp_err *err)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };

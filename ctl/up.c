@@ -210,7 +210,7 @@ static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
 	return rc;
 }
 
-/* ---- taking down -------------------------------------------------------------------------------------------------- */
+/* ---- taking down ----------------------------------------------------------------------------- */
 
 /* A map that another version made may have larger values than we have room for. */
 static int has_value_size(int fd, size_t size)
@@ -285,7 +285,7 @@ int sp_down(struct sp_err *err)
 	return rc;
 }
 
-/* ---- coming up ---------------------------------------------------------------------------------------------------- */
+/* ---- coming up ------------------------------------------------------------------------------- */
 
 static int is_complete(const char *dir)
 {

@@ -2,8 +2,8 @@
 /*
  * Which interface belongs to which zone when nobody configured anything.
  *
- * What --outside and --inside name is settled. For the rest: an interface with a default route is outside; every other one
- * is inside if this machine forwards, and left alone if it does not.
+ * What --outside and --inside name is settled. For the rest: an interface with a default route is
+ * outside; every other one is inside if this machine forwards, and left alone if it does not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -53,15 +53,19 @@ static void assign_rest(struct sp_up *up)
 			continue;
 		if (l->has_default_route)
 			l->zone = SP_ZONE_OUTSIDE;
-		/* a port's master is guarded; a carrier without addresses of its own only hands frames to those on top */
+		/*
+		 * a port's master is guarded; a carrier without addresses of its own only hands frames
+		 * to those on top
+		 */
 		else if (up->links.forwarding && !l->is_port && !(l->is_carrier && !l->has_address))
 			l->zone = SP_ZONE_INSIDE;
 	}
 }
 
 /*
- * Frames for an interface that sits on another one (a VLAN) pass the hook of the carrier first, and would be judged by the
- * zone of the carrier: with different zones a stranger would be taken for one of us. Better not to start.
+ * Frames for an interface that sits on another one (a VLAN) pass the hook of the carrier first, and
+ * would be judged by the zone of the carrier: with different zones a stranger would be taken for one
+ * of us. Better not to start.
  */
 static int check_carriers(struct sp_up *up, struct sp_err *err)
 {
