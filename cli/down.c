@@ -4,9 +4,10 @@
 
 static const char help[] =
 	"Usage: sally down\n\n"
-	"Takes the firewall off this machine: programs, table and pins. Nothing stays behind; filters of others do.\n"
-	"From then on nothing is stopped, and all conversations are forgotten.\n\n"
-	"Exit codes: 0 down, 1 it did not work, 2 wrong arguments, 3 not permitted, 4 it was not up.\n";
+	"Takes the firewall off this machine: programs, table and pins. Filters of others\n"
+	"stay. From then on nothing is stopped, and all conversations are forgotten.\n\n"
+	"Exit codes: 0 down; 1 it did not work; 2 wrong arguments; 3 not permitted; 4 it\n"
+	"was not up.\n";
 
 int sp_cmd_down(int argc, char **argv)
 {

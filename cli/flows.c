@@ -9,9 +9,10 @@
 static const char help[] =
 	"Usage: sally flows [--json] [--count] [FILTER]...\n"
 	"       sally flows kill FILTER... | --all\n\n"
-	"Lists the conversations that are remembered, one a line: who started it, with whom, its state, what each side has\n"
-	"sent, how old it is, how long it has been silent, and between which zones. 'kill' ends those that match: their\n"
-	"next packet has to be allowed anew.\n\n"
+	"Lists the conversations that are remembered, one a line: who started it, with\n"
+	"whom, its state, what each side has sent, how old it is, how long it has been\n"
+	"silent, and between which zones. 'kill' ends those that match: their next packet\n"
+	"has to be allowed anew.\n\n"
 	"Filters; all must hold. The words alone will do: sally flows tcp 10.0.0.0/8 443\n"
 	"  --addr ADDRESS[/BITS]  one of the ends is (in) this\n"
 	"  --port N               one of the ends uses this port\n"
@@ -22,7 +23,8 @@ static const char help[] =
 	"  --json   one JSON object a line\n"
 	"  --count  only how many\n"
 	"  --all    with 'kill': all of them\n\n"
-	"Exit codes: 0 done (also if none matched), 2 wrong arguments, 3 not permitted, 4 not up.\n";
+	"Exit codes: 0 done, also if none matched; 2 wrong arguments; 3 not permitted; 4\n"
+	"not up.\n";
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },	   { "count", no_argument, NULL, 'c' },

@@ -8,10 +8,11 @@
 
 static const char help[] =
 	"Usage: sally status [--json]\n\n"
-	"Zones and interfaces (and where their packets are judged), what is allowed without being configured, how many\n"
-	"conversations there are, whether the table is under pressure, what was stopped and why; when conversations are\n"
-	"being refused, or the table is under pressure, also who is responsible for most of those that nobody answered.\n\n"
-	"Exit codes: 0 up, 2 wrong arguments, 3 not permitted, 4 not up.\n";
+	"Zones and interfaces (and where their packets are judged), what is allowed\n"
+	"without being configured, how many conversations there are, whether the table is\n"
+	"under pressure, what was stopped and why. When conversations are being refused or\n"
+	"the table is under pressure, also who started most of those without an answer.\n\n"
+	"Exit codes: 0 up; 2 wrong arguments; 3 not permitted; 4 not up.\n";
 
 /* What needs no configuration and is always allowed. */
 static const char *const built_in[] = {

@@ -6,17 +6,22 @@
 #include "cli.h"
 
 static const char help[] =
-	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode auto|tc|xdp]\n\n"
-	"Guards this machine from now on. Without options the interfaces with a default route are outside; the others are\n"
-	"left alone, or inside if this machine forwards packets (a gateway). Everything lives in the kernel: no program has\n"
-	"to keep running. Connections that exist go on.\n\n"
-	"  --outside IF  this interface is outside (repeatable; the others follow the rule)\n"
-	"  --inside IF   this interface is inside (repeatable; the others follow the rule)\n"
-	"  --flows N     room for so many conversations; without it a thirty-second of the memory\n"
-	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in the driver; an error if it can\n"
-	"                not), auto (xdp on a gateway where the driver can, else tc)\n\n"
-	"Exit codes: 0 up, 1 it did not work and nothing has changed, 2 wrong arguments (unknown interface, none outside),\n"
-	"3 not permitted or not possible with this kernel, 4 up already.\n";
+	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n\n"
+	"Guards this machine from now on. Without options the interfaces with a default\n"
+	"route are outside; the others are left alone, or inside if this machine forwards\n"
+	"packets (a gateway). Everything lives in the kernel: no program has to keep\n"
+	"running. Connections that exist go on.\n\n"
+	"  --outside IF  this interface is outside (repeatable)\n"
+	"  --inside IF   this interface is inside (repeatable); those that are not named\n"
+	"                follow the rule above\n"
+	"  --flows N     room for so many conversations; without it a thirty-second of\n"
+	"                the memory\n"
+	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in\n"
+	"                the driver; an error if it can not), auto (on a gateway xdp where\n"
+	"                the driver can, else tc)\n\n"
+	"Exit codes: 0 up; 1 it did not work, nothing has changed; 2 wrong arguments\n"
+	"(unknown interface, none outside); 3 not permitted, or not possible with this\n"
+	"kernel; 4 up already.\n";
 
 static const struct option options[] = {
 	{ "outside", required_argument, NULL, 'o' },

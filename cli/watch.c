@@ -24,14 +24,16 @@
 
 static const char help[] =
 	"Usage: sally watch [--json] [--count N] [--seconds S]\n\n"
-	"Tells what is decided, as it happens: what begins, what is answered, what ends, what is stopped and why. Packets of\n"
-	"a conversation that goes on are not told. Packets never wait: if there is more than can be told, it says how many\n"
-	"were left out. Ends with Ctrl-C. Says 'watching' on the error output when it has begun.\n\n"
+	"Tells what is decided, as it happens: what begins, what is answered, what ends,\n"
+	"what is stopped and why. Packets of a conversation that goes on are not told.\n"
+	"Packets never wait: if there is more than can be told, it says how many were left\n"
+	"out. Says 'watching' on the error output when it has begun. Ends with Ctrl-C.\n\n"
 	"  --json       one JSON object a line\n"
 	"  --count N    ends after N events\n"
 	"  --seconds S  ends after S seconds\n\n"
-	"Exit codes: 0 ended as asked, 1 another 'sally watch' is running here, or the output could not be written,\n"
-	"2 wrong arguments, 3 not permitted, 4 not up, or taken down meanwhile.\n";
+	"Exit codes: 0 ended as asked; 1 another 'sally watch' is running here, or the\n"
+	"output could not be written; 2 wrong arguments; 3 not permitted; 4 not up, or\n"
+	"taken down meanwhile.\n";
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
