@@ -139,7 +139,7 @@ static int read_words(struct sp_explain *x, const char *const *words)
 	if (family != family2)
 		return sp_usage("both addresses are IPv4 or both are IPv6; the destination is", words[2]);
 	if (has_ports && port < 0)
-		return sp_usage("the destination needs a port, as in 192.0.2.1:80;", words[2]);
+		return sp_usage("the destination needs a port, as in 192.0.2.1:80", words[2]);
 	x->craft.dport = has_ports ? (sp_u16)port : 0;
 	x->craft.family = (sp_u8)family;
 	if (proto == IPPROTO_ICMP && family == SP_IPV6)

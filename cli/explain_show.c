@@ -87,8 +87,14 @@ static const struct {
 	const char *what;
 	void (*say)(const struct sp_step *s);
 } sayings[] = {
-	{ "parse", say_parse },	    { "addresses", say_addresses }, { "implied", say_implied }, { "find", say_find },
-	{ "may_start", say_may_start }, { "insert", say_insert },	    { "track", say_track },	{ "fragment", say_fragment },
+	{ "parse", say_parse },
+	{ "addresses", say_addresses },
+	{ "implied", say_implied },
+	{ "find", say_find },
+	{ "may_start", say_may_start },
+	{ "insert", say_insert },
+	{ "track", say_track },
+	{ "fragment", say_fragment },
 };
 
 static void print_step(int number, const struct sp_step *s)
@@ -169,7 +175,7 @@ static void advice(const struct sp_explain *x, char *out, size_t size, int *is_l
 				    "(ask again with --flags S)");
 		break;
 	case SP_R_ICMP_UNASKED:
-		snprintf(out, size, "it would be let in after an echo request with this identifier in the other direction");
+		snprintf(out, size, "an echo request with this identifier in the other direction, before it");
 		break;
 	case SP_R_TABLE_FULL:
 	case SP_R_UNANSWERED_FULL:
@@ -195,8 +201,8 @@ static void print_advice(const struct sp_explain *x)
 
 	advice(x, text, sizeof(text), &is_line);
 	if (is_line)
-		printf("what would change it: one line of the configuration file, which is yet to come (there is none today):\n"
-		       "  %s\n", text);
+		printf("what would change it: one line of the configuration file, which is yet to come (there is\n"
+		       "none today):\n  %s\n", text);
 	else if (text[0])
 		printf("what would change it: %s\n", text);
 }
@@ -209,7 +215,7 @@ static void print_flow(const struct sp_explain *x)
 
 	sp_glance_endpoint(&f->key.addr[from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[from]), a);
 	sp_glance_endpoint(&f->key.addr[!from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[!from]), b);
-	printf("conversation: %s %s -> %s, started by %s, then %s\n", sp_text_proto(f->key.proto, proto), a, b,
+	printf("conversation: %s %s -> %s, started by %s, now %s\n", sp_text_proto(f->key.proto, proto), a, b,
 	       sp_zone_name(f->zone_from), sp_phase_name(f->phase));
 }
 

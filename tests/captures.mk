@@ -12,7 +12,8 @@ $(B)/captures: $(CAPTURES_OBJ) $(B)/tests/scenario/native.o $(B)/tests/scenario/
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: check-captures captures-update
-check-captures: $(B)/captures all ## real captures on every engine, both sides as inside, against Linux
+check-captures: $(B)/captures all ## sally replay and explain; real captures on every engine, against Linux
+	SALLY="$(abspath $(B))/sally" $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/captures
 	$(CAPTURES_RUN) --engine native --engine tc --engine xdp
 
 captures-update: $(B)/captures ## write the table of differences anew, keeping the explanations
