@@ -7,8 +7,8 @@
 static const char help[] =
 	"usage: sally reasons [NAME]... [--json | --man]\n"
 	"\n"
-	"Every packet is let in or stopped for exactly one of these reasons. The names are those of `sally status`,\n"
-	"`sally watch`, `sally explain`, `sally replay` and of all JSON output.\n"
+	"Every packet is let through or stopped for exactly one of these reasons. The\n"
+	"names are those of status, watch, explain, replay and of all JSON output.\n"
 	"\n"
 	"  NAME     only this one, with what can be done about it\n"
 	"  --json   one list of objects\n"

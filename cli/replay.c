@@ -8,25 +8,32 @@
 #include "cli.h"
 
 static const char help[] =
-	"usage: sally replay FILE [--inside ADDRS | --outside ADDRS | --self ADDRS] [--host | --gateway]\n"
-	"                    [--flows N] [--checksums partial|keep|repair] [--summary] [--json]\n"
+	"usage: sally replay FILE [--inside ADDRS | --outside ADDRS | --self ADDRS]\n"
+	"                    [--host | --gateway] [--flows N] [--summary] [--json]\n"
+	"                    [--checksums partial|keep|repair]\n"
 	"\n"
-	"Judges every packet of a capture (pcap or pcapng; '-' reads standard input) as if the firewall had stood\n"
-	"between the inside and the outside, by the clock of the capture. Needs no privileges and changes nothing.\n"
+	"Judges every packet of a capture (pcap or pcapng; '-' reads standard input) as\n"
+	"if the firewall had stood between the inside and the outside, by the clock of\n"
+	"the capture. Needs no privileges and changes nothing.\n"
 	"\n"
-	"Sides are told by source address. ADDRS: addresses and networks, with commas; the option can be repeated.\n"
+	"Sides are told by source address. ADDRS: addresses and networks, with commas;\n"
+	"the option can be repeated.\n"
 	"  --inside ADDRS    these are inside, everybody else is outside\n"
 	"  --outside ADDRS   these are outside, everybody else is inside\n"
-	"  --self ADDRS      these are the guarded computer itself, everybody else is outside\n"
-	"  (none of them)    the sender of the first IP packet is inside, everybody else is outside\n"
-	"  --gateway, --host semantics and timeouts of a gateway (the default) or a host (the default with --self)\n"
+	"  --self ADDRS      these are the guarded computer, everybody else is outside\n"
+	"  (none of them)    the sender of the first IP packet is inside, everybody else\n"
+	"                    is outside\n"
+	"  --gateway, --host semantics and timeouts of a gateway (the default) or a host\n"
+	"                    (the default with --self)\n"
 	"  --flows N         size of the table of conversations (65536)\n"
-	"  --checksums HOW   partial: finish those that the sending machine left to its network card (the default);\n"
-	"                    keep: judge the bytes as captured; repair: make all checksums right\n"
+	"  --checksums HOW   partial: finish those that the sending machine left to its\n"
+	"                    network card (the default); keep: judge the bytes as\n"
+	"                    captured; repair: make all checksums right\n"
 	"  --summary         only the summary\n"
 	"  --json            one object a packet a line, the last one is the summary\n"
 	"\n"
-	"Exit code: 0, or 1 if the capture could not be read to its end (what was read is reported).\n";
+	"exit codes: 0, or 1 if the capture could not be read to its end (what was read\n"
+	"is reported), 2 the command line is wrong\n";
 
 #define SHOWN_FLOWS 20 /* conversations in the summary for people */
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`sally replay`: links, formats, broken files, sides, checksums. Captures are made byte by byte, so no library may differ."""
+"""`sally replay`: links, formats, broken files, sides, checksums. The captures are made here, byte by byte."""
 
 import json
 import os
@@ -120,8 +120,11 @@ def test_what_stands_before_a_truncation_is_reported(tmp_path):
     assert code == 1 and "packet 2" in json.loads(out.splitlines()[-1])["summary"]["error"]
 
 
-@pytest.mark.parametrize("data, word", [(b"", "capture"), (b"#!/bin/sh\necho\n" * 9, "capture"), (pcap([], 105), "link type 105")],
-                         ids=["empty", "foreign", "unknown link"])
+NO_CAPTURES = {"empty": (b"", "capture"), "foreign": (b"#!/bin/sh\necho\n" * 9, "capture"),
+               "unknown link": (pcap([], 105), "link type 105")}
+
+
+@pytest.mark.parametrize("data, word", NO_CAPTURES.values(), ids=NO_CAPTURES)
 def test_what_is_no_capture_is_refused_in_one_line(tmp_path, data, word):
     path = tmp_path / "x"
     path.write_bytes(data)
@@ -135,11 +138,13 @@ def test_directory_and_missing_file(tmp_path):
         assert code == 1 and out == "" and err.count("\n") == 1 and str(path) in err
 
 
-@pytest.mark.parametrize("argv", [[], ["a", "b"], ["a", "--inside"], ["a", "--inside", "10.0.0.0/33"], ["a", "--inside", "x"],
-                                  ["a", "--inside", "10.0.0.1,"], ["a", "--inside", "::1/x"], ["a", "--flows", "0"],
-                                  ["a", "--checksums", "no"], ["a", "--inside", "::1", "--outside", "::2"], ["a", "--nonsense"]])
+WRONG = ["", "a b", "a --inside", "a --inside 10.0.0.0/33", "a --inside x", "a --inside 10.0.0.1,", "a --inside ::1/x",
+         "a --flows 0", "a --checksums no", "a --inside ::1 --outside ::2", "a --nonsense"]
+
+
+@pytest.mark.parametrize("argv", WRONG)
 def test_wrong_command_lines_are_usage_errors(argv):
-    code, out, err = replay(*argv)
+    code, out, err = replay(*argv.split())
     assert code == 2 and out == "" and err.count("\n") == 1
 
 
@@ -193,7 +198,8 @@ def test_the_summary_counts_packets_reasons_and_conversations():
     summary = judged("-", stdin=pcap([*STORY, again, ASK], 101))[1]
     assert (summary["packets"], summary["passed"], summary["dropped"]) == (5, 4, 1)
     assert summary["reasons"] == {"new_inside": 2, "continues": 1, "answer": 1, "uninvited": 1}
-    assert [(f["sport"], f["packets_sent"], f["packets_received"]) for f in summary["flows"]] == [(40000, 2, 1), (40001, 1, 0)]
+    counts = [(f["sport"], f["packets_sent"], f["packets_received"]) for f in summary["flows"]]
+    assert counts == [(40000, 2, 1), (40001, 1, 0)]
     code, out, _ = replay("-", "--summary", stdin=pcap(STORY, 101))
     assert code == 0 and out.startswith("3 packets\n2 let through\n") and "1 conversation\n" in out
 
@@ -207,6 +213,7 @@ def test_the_words_of_one_packet():
 
 def test_a_small_table_refuses_under_its_reason():
     packets = [udp(JOHN, SERVER, 1024 + n, 53) for n in range(500)]
-    reasons = judged("-", "--flows", "56", stdin=pcap(packets, 101, times=[(1000, n) for n in range(500)]))[1]["reasons"]
+    data = pcap(packets, 101, times=[(1000, n) for n in range(500)])
+    reasons = judged("-", "--flows", "56", stdin=data)[1]["reasons"]
     assert reasons.keys() - {"new_inside"} <= {"unanswered_full", "source_share", "table_full"}
     assert reasons["new_inside"] <= 56
