@@ -257,7 +257,7 @@ static int run_program(struct kernel *k, const struct sp_engine_packet *p, int a
 		o.ctx_size_in = sizeof(ctx);
 	}
 	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &o))
-		return errno == EINVAL && (p->len < 15 || p->len > 3000) ? -ENOTSUP : -errno;
+		return errno == EINVAL && (p->len < 54 || p->len > 3000) ? -ENOTSUP : -errno;
 	*retval = o.retval;
 	return 0;
 }

@@ -48,7 +48,7 @@ static int run_family(struct suite *su, int e, const char *path, int family, uns
 	}
 	*families = s.families;
 	*on = s.engines;
-	if (!(s.families & (family == 6 ? 2u : 1u)) || !(s.engines & 1u << e)) {
+	if (!s.n || !(s.engines & 1u << e)) {
 		script_free(&s);
 		return 0;
 	}

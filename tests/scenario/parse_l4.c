@@ -113,13 +113,13 @@ static int parse_head(struct words *ws, struct pkt *p)
 	case 136:
 		p->body = PKT_BODY_UDP;
 		return 0;
-	case 1:
-	case 58:
-		p->body = PKT_BODY_ICMP;
-		return parse_icmp_type(ws, p);
 	case 132:
 		p->body = PKT_BODY_SCTP;
 		return parse_chunk(ws, p);
+	}
+	if (p->proto == (p->family == 6 ? 58 : 1)) { /* that of the other family is any other protocol */
+		p->body = PKT_BODY_ICMP;
+		return parse_icmp_type(ws, p);
 	}
 	if (p->proto == 33) { /* DCCP: ports, then whatever is given */
 		p->raw[0] = (sp_u8)(p->sport >> 8);

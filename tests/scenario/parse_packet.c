@@ -218,7 +218,7 @@ static int parse_ends(struct words *ws, struct pkt *p, const char *proto_word)
 	int ports = proto_has_ports(proto);
 
 	if (proto < 0)
-		return words_fail(ws, "'%s' is not a protocol: tcp, udp, icmp, icmp6, ping, sctp, gre, esp, a number, "
+		return words_fail(ws, "'%s' is not a protocol: tcp, udp, icmp, icmp6, sctp, gre, esp, a number, "
 				      "raw or frame", proto_word);
 	p->proto = (sp_u8)proto;
 	if (words_endpoint(ws, ports, &p->family, p->src, &p->sport))

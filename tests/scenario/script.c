@@ -143,12 +143,18 @@ static int parse_setup(struct words *ws, struct script *s, const char *word)
 	return 0;
 }
 
+/* The file speaks of the other family only: names would not fit, so the rest is not read. */
+static int script_is_elsewhere(const struct script *s)
+{
+	return !(s->families & (s->family == 6 ? 2u : 1u));
+}
+
 static int parse_line(struct script *s, struct words *ws, int line)
 {
 	const char *word;
 	int n;
 
-	while ((word = words_next(ws))) {
+	while (!script_is_elsewhere(s) && (word = words_next(ws))) {
 		n = s->n == 0 ? parse_setup(ws, s, word) : 0;
 		if (n == 0 && !s->has_mode)
 			return words_fail(ws, "a scenario begins with 'gateway' or 'host', not with '%s'", word);
@@ -167,7 +173,7 @@ static void defaults(struct script *s, const char *path, int family)
 	memset(s, 0, sizeof(*s));
 	s->path = path;
 	s->family = family;
-	s->families = 1;
+	s->families = family == 6 ? 2 : 1;
 	s->engines = 7;
 	s->capacity = 1000;
 	s->side.inside4_net = htonl(0x0a000000);
@@ -188,7 +194,7 @@ int script_read(struct script *s, const char *path, int family, char *err, size_
 		snprintf(err, err_len, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	while (rc == 0 && getline(&line, &room, f) >= 0) {
+	while (rc == 0 && !script_is_elsewhere(s) && getline(&line, &room, f) >= 0) {
 		struct words ws = { w, 0, 0, family, what, sizeof(what) };
 
 		number++;
@@ -197,7 +203,7 @@ int script_read(struct script *s, const char *path, int family, char *err, size_
 	}
 	free(line);
 	fclose(f);
-	if (rc == 0 && s->n == 0) {
+	if (rc == 0 && s->n == 0 && !script_is_elsewhere(s)) {
 		snprintf(what, sizeof(what), "the file has no steps");
 		rc = -1;
 	}

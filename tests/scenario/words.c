@@ -174,8 +174,8 @@ int proto_by_name(const char *name, int family)
 	char *end;
 	unsigned long value;
 
-	if (!strcmp(name, "ping"))
-		return family == 6 ? 58 : 1;
+	if (!strcmp(name, "icmp") && family == 6)
+		return 58; /* a scenario of both families says icmp for the ICMP of each */
 	for (size_t i = 0; i < sizeof(protos) / sizeof(protos[0]); i++)
 		if (!strcmp(protos[i].name, name))
 			return protos[i].number;
