@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Fragments: a datagram is decided with its first piece, and its other pieces follow that decision.
+ *
+ * Only a first piece that was let through makes an entry, so a flood of pieces from outside can not fill the table. Nothing is
+ * queued: a piece that overtakes its first one is dropped (DEVIATION from RFC 4787 REQ-14 a: "in any order"). A bitmap
+ * of 8-byte blocks finds overlaps exactly: a piece that repeats what was seen is dropped alone, one that overlaps in part
+ * condemns the datagram (RFC 5722 4, RFC 8200 4.5). Entries leave after 60 s (RFC 8200 4.5).
+ *
+ * The lock of a set is the lock of its first entry.
+ */
+#ifndef SP_CORE_FRAG_H
+#define SP_CORE_FRAG_H
+
+#include "table.h"
+
+/* RFC 791 3.2 tells datagrams apart by protocol too; RFC 8200 4.5 does not, and the pieces need not agree on it. */
+SP_INLINE sp_u8 sp_frag_proto(const struct sp_pkt *p)
+{
+	return p->family == SP_IPV4 ? p->proto : 0;
+}
+
+SP_INLINE sp_u32 sp_frag_set(struct sp_config *c, const struct sp_pkt *p)
+{
+	struct sp_sip s;
+
+	sp_sip_init(&s, c->secret);
+	sp_sip_word(&s, p->src.w[0]);
+	sp_sip_word(&s, p->src.w[1]);
+	sp_sip_word(&s, p->dst.w[0]);
+	sp_sip_word(&s, p->dst.w[1]);
+	sp_sip_word(&s, (sp_u64)p->frag_id << 16 | (sp_u64)sp_frag_proto(p) << 8 | p->family);
+	return (sp_u32)sp_sip_end(&s, 40) % SP_FRAG_SETS * SP_FRAG_WAYS;
+}
+
+SP_INLINE int sp_frag_is(const struct sp_frag *f, const struct sp_pkt *p)
+{
+	return f->family == p->family && f->id == p->frag_id && f->proto == sp_frag_proto(p) && f->zone == p->zone &&
+	       sp_addr_equal(&f->src, &p->src) && sp_addr_equal(&f->dst, &p->dst) &&
+	       (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS;
+}
+
+/* The lowest n bits; negative is 0, above 63 is all. No branches: the verifier would take both, 256 times. */
+SP_INLINE sp_u64 sp_low_bits(sp_s64 n)
+{
+	sp_u64 below = (sp_u64)(n >> 63), above = (sp_u64)((63 - n) >> 63);
+
+	SP_OPAQUE(below); /* or clang-16 makes branches of them again */
+	SP_OPAQUE(above);
+	return (((1ULL << (n & 63)) - 1) | above) & ~below;
+}
+
+#define SP_FRAG_TWICE 1
+#define SP_FRAG_MISSING 2
+
+/* Blocks from..to (exclusive) in word w of entry i: which are there already; marks them if asked to. */
+SP_GLOBAL int sp_frag_word(sp_u32 i, sp_u32 w, sp_u32 from, sp_u32 to, sp_u32 mark)
+{
+	struct sp_frag *f = sp_frag_at(i);
+	const sp_u32 lo = w * 64;
+	sp_u32 a = from > lo ? from - lo : 0, b = to < lo + 64 ? to - lo : 64;
+	sp_u64 mask, seen;
+
+	SP_OPAQUE(w);
+	if (!f || w >= SP_FRAG_WORDS || a >= 64 || to <= lo)
+		return 0;
+	mask = (~0ULL << (a & 63)) & (b >= 64 ? ~0ULL : (1ULL << (b & 63)) - 1);
+	seen = f->seen[w];
+	if (mark)
+		f->seen[w] = seen | mask;
+	return ((seen & mask) ? SP_FRAG_TWICE : 0) | ((~seen & mask) ? SP_FRAG_MISSING : 0);
+}
+
+SP_GLOBAL int sp_frag_range(sp_u32 i, sp_u32 from, sp_u32 to, sp_u32 mark)
+{
+	int found = 0;
+
+	for (sp_u32 n = 0; n < SP_FRAG_WORDS; n++) {
+		const sp_u32 w = from / 64 + n;
+
+		if (w * 64 >= to)
+			break;
+		found |= sp_frag_word(i, w, from, to, mark);
+	}
+	return found;
+}
+
+/* Marks the piece p in entry i. The set's lock is held. Returns SP_R_FRAGMENT or why not. */
+SP_GLOBAL int sp_frag_mark(struct sp_pkt *p, sp_u32 i)
+{
+	struct sp_frag *f = sp_frag_at(i);
+	sp_u32 from, to;
+	int found;
+
+	if (!p || !f || f->poisoned)
+		return SP_R_FRAG_OVERLAP;
+	from = p->frag_off / 8;
+	to = (p->frag_off + p->l4_len + 7) / 8;
+	found = sp_frag_range(i, from, to, 0);
+	if (found & SP_FRAG_TWICE) {
+		if (found & SP_FRAG_MISSING)
+			f->poisoned = 1;
+		return SP_R_FRAG_OVERLAP;
+	}
+	if (f->total && (p->frag_off + p->l4_len > f->total || !p->frag_more)) {
+		f->poisoned = 1;
+		return SP_R_FRAG_LENGTH;
+	}
+	if (!p->frag_more)
+		f->total = p->frag_off + p->l4_len;
+	sp_frag_range(i, from, to, 1);
+	return SP_R_FRAGMENT;
+}
+
+/* A free or timed-out entry of the set: index + 1, or 0; it is made p's. The set's lock is held. */
+SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
+{
+	for (sp_u32 n = 0; n < SP_FRAG_WAYS; n++) {
+		struct sp_frag *f = sp_frag_at(base + n);
+
+		if (!p || !f)
+			return 0;
+		if (f->family && (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS)
+			continue;
+		f->src = p->src;
+		f->dst = p->dst;
+		f->id = p->frag_id;
+		f->proto = sp_frag_proto(p);
+		f->family = p->family;
+		f->zone = p->zone;
+		f->poisoned = 0;
+		f->total = 0;
+		f->born_ns = p->now_ns;
+		for (sp_u32 w = 0; w < SP_FRAG_WORDS; w++)
+			f->seen[w] = 0;
+		return (int)(base + n) + 1;
+	}
+	return 0;
+}
+
+/*
+ * A piece: one that is not the first (its datagram must be known), or the first one, which has just been let through.
+ * Returns SP_R_FRAGMENT when it may pass.
+ */
+SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	int reason = SP_R_FRAG_HEADLESS, at = 0, n;
+	struct sp_frag *first;
+	sp_u32 base;
+
+	if (!p || !c)
+		return SP_R_FRAG_HEADLESS;
+	base = sp_frag_set(c, p);
+	first = sp_frag_at(base);
+	if (!first)
+		return SP_R_FRAG_HEADLESS;
+	for (n = 0; n < SP_LOCK_TRIES; n++) {
+		if (!SP_READ(first->lock) && sp_cmpxchg32(&first->lock, 0, 1) == 0)
+			break;
+		sp_relax(n);
+	}
+	if (n == SP_LOCK_TRIES)
+		return SP_R_BUSY;
+	for (sp_u32 way = 0; way < SP_FRAG_WAYS; way++) {
+		struct sp_frag *f = sp_frag_at(base + way);
+
+		if (f && sp_frag_is(f, p)) {
+			at = (int)(base + way) + 1;
+			break;
+		}
+	}
+	if (!at && !p->frag_off) {
+		at = sp_frag_open(p, base);
+		reason = SP_R_FRAG_FULL;
+	}
+	if (at)
+		reason = sp_frag_mark(p, (sp_u32)at - 1);
+	first = sp_frag_at(base);
+	if (first)
+		sp_unlock(&first->lock, 0);
+	return reason;
+}
+
+#endif

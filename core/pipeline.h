@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole firewall on one screen: what happens to one packet, in order. Every engine runs this very code.
+ *
+ * The including port has defined (a missing one is a compile error):
+ *   SP_GLOBAL                        a function that the verifier checks on its own; elsewhere static inline
+ *   SP_READ(x), SP_WRITE(x, v)       one load, one store, not torn, not repeated
+ *   SP_OPAQUE(x)                     hides from the compiler what it knows of x
+ *   sp_cmpxchg32/64(p, old, new), sp_fetch_add(p, n), sp_unlock(p, v), sp_relax(n)
+ *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
+ *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i)
+ *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?
+ *   sp_seconds(ns), SP_STEP(what, a, b)   the latter tells explain what is going on; empty in the kernel
+ */
+#ifndef SP_CORE_PIPELINE_H
+#define SP_CORE_PIPELINE_H
+
+#include "frag.h"
+#include "parse.h"
+#include "policy.h"
+#include "track.h"
+
+#define SP_CHECKSUM_MAX 9216 /* bytes: longer segments are believed */
+
+/*
+ * Is the transport checksum right? A packet that the end host will ignore must not begin, answer or close a conversation.
+ * An unfinished one of a virtual link (CHECKSUM_PARTIAL: the field holds the folded pseudo-header sum) counts as right; so
+ * does a UDP checksum of 0 over IPv4 (RFC 768). Not looked at: pieces, super-packets (the kernel has), SCTP, others.
+ */
+SP_GLOBAL int sp_checksum_good(sp_dev *dev, struct sp_pkt *p)
+{
+	sp_u32 field_off, pseudo, sum;
+	sp_be16 field;
+	sp_u64 acc;
+
+	if (!p)
+		return 0;
+	if (p->is_frag || p->segs > 1 || p->l4_len > SP_CHECKSUM_MAX || p->l4_off > SP_HEADERS_MAX)
+		return 1;
+	if (p->proto == SP_PROTO_TCP)
+		field_off = 16;
+	else if (p->proto == SP_PROTO_UDP)
+		field_off = 6;
+	else if (p->proto == SP_PROTO_ICMP6 && p->family == SP_IPV6)
+		field_off = 2;
+	else if (p->proto == SP_PROTO_ICMP && p->family == SP_IPV4)
+		return sp_sum(dev, p->l4_off, p->l4_len, 0) == 0xffff;
+	else
+		return 1;
+	acc = (sp_u64)p->src.w32[0] + p->src.w32[1] + p->src.w32[2] + p->src.w32[3] + p->dst.w32[0] + p->dst.w32[1] +
+	      p->dst.w32[2] + p->dst.w32[3] + sp_hton32(p->l4_len).raw + sp_hton32(p->proto).raw;
+	pseudo = sp_fold(acc);
+	if (sp_load(dev, p->l4_off + field_off, &field, 2))
+		return 0;
+	if (p->proto == SP_PROTO_UDP && !field.raw)
+		return p->family == SP_IPV4;
+	if (field.raw == pseudo)
+		return 1;
+	sum = sp_sum(dev, p->l4_off, p->l4_len, pseudo);
+	return sum == 0xffff;
+}
+
+/* Does the packet change what is remembered, rather than only go on? Those must have a right checksum. */
+SP_INLINE int sp_wants_checksum(struct sp_pkt *p)
+{
+	struct sp_flow *f;
+	sp_u32 phase;
+
+	if (p->hook != SP_HOOK_INGRESS)
+		return 0;
+	if (p->kind == SP_KIND_ERROR || !p->flow || (p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN | SP_TCP_RST)))
+		return 1;
+	f = sp_flow_at(p->flow - 1);
+	if (!f)
+		return 1;
+	phase = SP_READ(f->phase);
+	return sp_class_of(phase) == SP_CLASS_UNANSWERED;
+}
+
+/* An ICMP error: p->key is that of the packet it quotes. */
+SP_INLINE int sp_judge_error(struct sp_pkt *p)
+{
+	if (p->flow)
+		return sp_related(p);
+	return p->zone == SP_ZONE_SELF ? SP_R_OWN_ERROR : SP_R_ICMP_NO_FLOW;
+}
+
+/* A packet of no conversation: may it begin one? */
+SP_INLINE int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
+{
+	int reason = sp_may_start(dev, p), inserted;
+
+	SP_STEP("may_start", (sp_u64)reason, p->zone);
+	if (sp_reason_drops((sp_u32)reason))
+		return reason;
+	inserted = sp_flow_insert(p);
+	SP_STEP("insert", (sp_u64)inserted, p->flow);
+	if (inserted == SP_R_NONE) {
+		p->event = SP_EVENT_NEW;
+		return reason;
+	}
+	if (inserted != SP_R_CONTINUES)
+		return inserted;
+	inserted = sp_track(p, 0); /* another CPU inserted it at the same instant */
+	return inserted < 0 ? SP_R_BUSY : inserted;
+}
+
+/* A packet whose conversation is (or seems) known. */
+SP_INLINE int sp_judge_known(sp_dev *dev, struct sp_pkt *p)
+{
+	int reason = sp_track(p, 0);
+
+	SP_STEP("track", (sp_u64)(sp_s64)reason, p->flow);
+	if (reason == SP_TRACK_REOPEN) {
+		reason = sp_may_start(dev, p);
+		if (sp_reason_drops((sp_u32)reason))
+			return reason == SP_R_UNINVITED ? SP_R_TCP_CLOSED : reason;
+		reason = sp_track(p, 1);
+	}
+	if (reason != SP_TRACK_MISS)
+		return reason < 0 ? SP_R_BUSY : reason;
+	p->flow = 0;
+	return sp_judge_new(dev, p);
+}
+
+/* Everything after the parser. */
+SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	int reason;
+
+	if (!c || !s)
+		return SP_R_BUSY;
+	if (p->hook == SP_HOOK_INGRESS) {
+		reason = sp_check_addr(p);
+		SP_STEP("addresses", (sp_u64)reason, p->zone);
+		if (reason)
+			return reason;
+	}
+	if (p->kind == SP_KIND_PIECE) {
+		reason = sp_frag_piece(p);
+		SP_STEP("fragment", (sp_u64)reason, p->frag_off);
+		return reason;
+	}
+	reason = sp_implied(s, p);
+	SP_STEP("implied", (sp_u64)reason, p->kind);
+	if (reason)
+		return reason;
+	if (p->kind == SP_KIND_NONE) /* an ICMP type that does not belong on the way */
+		return p->zone == SP_ZONE_SELF ? SP_R_OWN_ERROR : SP_R_ICMP_TYPE;
+	p->hash = sp_key_hash(&p->key, c->secret);
+	p->flow = sp_flow_find(p);
+	SP_STEP("find", p->flow, p->hash);
+	if (sp_wants_checksum(p) && !sp_checksum_good(dev, p))
+		return SP_R_L4_CHECKSUM;
+	if (p->kind == SP_KIND_ERROR)
+		return sp_judge_error(p);
+	reason = p->flow ? sp_judge_known(dev, p) : sp_judge_new(dev, p);
+	if (p->is_frag && !sp_reason_drops((sp_u32)reason)) {
+		const int piece = sp_frag_piece(p);
+
+		SP_STEP("fragment", (sp_u64)piece, 0);
+		if (piece != SP_R_FRAGMENT)
+			return piece;
+	}
+	return reason;
+}
+
+/* One packet. p's door fields are set, all else is 0. Returns the reason, which implies the verdict. */
+SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_state *s = sp_state_get();
+	int reason = sp_parse(dev, p);
+
+	if (reason == SP_R_NONE && p->kind == SP_KIND_ERROR)
+		reason = sp_parse_quote(dev, p); /* called from here: the stack of all callers together is 512 bytes */
+	SP_STEP("parse", (sp_u64)reason, p->kind);
+	if (s)
+		sp_sweep_timed(s, p->now_ns);
+	if (reason == SP_R_NONE)
+		reason = sp_judge(dev, p);
+	if (sp_reason_drops((sp_u32)reason))
+		p->event = SP_EVENT_DROP;
+	if (p->event == SP_EVENT_NEW)
+		sp_sweep(p->now_ns, 1);
+	return reason;
+}
+
+#endif

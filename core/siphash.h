@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Keyed hash of flow keys: SipHash-1-3 (Aumasson and Bernstein, 2012; the variant that Linux and Rust use for tables). */
+#ifndef SP_CORE_SIPHASH_H
+#define SP_CORE_SIPHASH_H
+
+#include "abi.h"
+
+#define SP_ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+#define SP_SIP_ROUND(v0, v1, v2, v3)    \
+	do {                            \
+		v0 += v1;               \
+		v1 = SP_ROTL(v1, 13);   \
+		v1 ^= v0;               \
+		v0 = SP_ROTL(v0, 32);   \
+		v2 += v3;               \
+		v3 = SP_ROTL(v3, 16);   \
+		v3 ^= v2;               \
+		v0 += v3;               \
+		v3 = SP_ROTL(v3, 21);   \
+		v3 ^= v0;               \
+		v2 += v1;               \
+		v1 = SP_ROTL(v1, 17);   \
+		v1 ^= v2;               \
+		v2 = SP_ROTL(v2, 32);   \
+	} while (0)
+
+struct sp_sip {
+	sp_u64 v0, v1, v2, v3;
+};
+
+SP_INLINE void sp_sip_init(struct sp_sip *s, const sp_u64 key[2])
+{
+	s->v0 = key[0] ^ 0x736f6d6570736575ULL;
+	s->v1 = key[1] ^ 0x646f72616e646f6dULL;
+	s->v2 = key[0] ^ 0x6c7967656e657261ULL;
+	s->v3 = key[1] ^ 0x7465646279746573ULL;
+}
+
+SP_INLINE void sp_sip_word(struct sp_sip *s, sp_u64 m)
+{
+	s->v3 ^= m;
+	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+	s->v0 ^= m;
+}
+
+/* bytes: how much was hashed in all (whole words here, so the last block holds nothing but the length). */
+SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
+{
+	sp_sip_word(s, (sp_u64)(bytes & 0xff) << 56);
+	s->v2 ^= 0xff;
+	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
+	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+/* An IPv4 key is hashed as two words, an IPv6 key as five. The family is in the last word of both. */
+SP_INLINE sp_u64 sp_key_hash(const struct sp_key *k, const sp_u64 secret[2])
+{
+	const sp_u64 tail = ((sp_u64)k->port[0].raw << 48) | ((sp_u64)k->port[1].raw << 32) |
+			    ((sp_u64)k->query << 16) | ((sp_u64)k->proto << 8) | k->family;
+	struct sp_sip s;
+
+	sp_sip_init(&s, secret);
+	if (k->family == SP_IPV4) {
+		sp_sip_word(&s, (sp_u64)k->addr[0].w32[0] << 32 | k->addr[1].w32[0]);
+		sp_sip_word(&s, tail);
+		return sp_sip_end(&s, 16);
+	}
+	sp_sip_word(&s, k->addr[0].w[0]);
+	sp_sip_word(&s, k->addr[0].w[1]);
+	sp_sip_word(&s, k->addr[1].w[0]);
+	sp_sip_word(&s, k->addr[1].w[1]);
+	sp_sip_word(&s, tail);
+	return sp_sip_end(&s, 40);
+}
+
+#endif

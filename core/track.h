@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Trackers: how a conversation begins, goes on and is answered, for every protocol. TCP is in tcp.h; all others have a
+ * pseudo-state: nobody has answered yet, or somebody has.
+ */
+#ifndef SP_CORE_TRACK_H
+#define SP_CORE_TRACK_H
+
+#include "tcp.h"
+
+/* Phase of a conversation without a state machine. */
+SP_INLINE sp_u32 sp_pseudo_phase(sp_u8 kind, int answered)
+{
+	switch (kind) {
+	case SP_KIND_UDP:
+		return answered ? SP_PHASE_UDP_ANSWERED : SP_PHASE_UDP_UNANSWERED;
+	case SP_KIND_QUERY:
+	case SP_KIND_REPLY:
+		return answered ? SP_PHASE_ICMP_ANSWERED : SP_PHASE_ICMP_UNANSWERED;
+	case SP_KIND_ASSOC:
+		return answered ? SP_PHASE_ASSOC_ANSWERED : SP_PHASE_ASSOC_UNANSWERED;
+	}
+	return answered ? SP_PHASE_OTHER_ANSWERED : SP_PHASE_OTHER_UNANSWERED;
+}
+
+/* Counts the packet for its sender; the lock is held. */
+SP_INLINE void sp_account(struct sp_flow *f, const struct sp_pkt *p)
+{
+	const sp_u32 end = p->dir & 1, before = f->packets[end];
+
+	f->packets[end] = before + p->segs;
+	if (f->packets[end] < before)
+		f->packets_high[end]++;
+	f->bytes[end] += p->len;
+}
+
+SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
+{
+	sp_u32 phase;
+
+	f->line = p->zone == SP_ZONE_SELF ? SP_LINE_SELF : SP_LINE_INSIDE;
+	if (p->kind == SP_KIND_TCP)
+		phase = sp_tcp_begin(f, p);
+	else
+		phase = sp_pseudo_phase(p->kind, 0);
+	sp_flow_phase(c, s, f, phase);
+	sp_account(f, p);
+}
+
+/* Does the packet come from where its end of the conversation lives? The other end's zone is learnt from its first packet. */
+SP_INLINE int sp_right_side(const struct sp_flow *f, sp_u8 zone, int from_initiator)
+{
+	const sp_u8 want = from_initiator ? f->zone_from : f->zone_to;
+
+	return want == SP_ZONE_NONE || want == zone;
+}
+
+/* A packet of a conversation without a state machine. */
+SP_INLINE int sp_pseudo_track(const struct sp_flow *f, const struct sp_pkt *p, int from_initiator, sp_u32 *next)
+{
+	if (p->kind == SP_KIND_REPLY && from_initiator)
+		return SP_R_ICMP_UNASKED;
+	if (p->kind == SP_KIND_QUERY && !from_initiator)
+		return p->zone == SP_ZONE_OUTSIDE ? SP_R_UNINVITED : SP_R_ANSWER; /* both ask with one identifier */
+	if (!from_initiator)
+		*next = sp_pseudo_phase(p->kind, 1);
+	return from_initiator ? SP_R_CONTINUES : SP_R_ANSWER;
+}
+
+#define SP_TRACK_MISS (-1) /* it is gone, or another one by now */
+#define SP_TRACK_REOPEN (-2) /* over; the packet may begin a new one, if policy lets it */
+
+/*
+ * Judges p against conversation p->flow and records it. Returns a reason, SP_TRACK_MISS or SP_TRACK_REOPEN.
+ * restart: policy has agreed to a new beginning in the same place.
+ */
+SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	sp_u32 next, at;
+	int reason, reopen = 0, from_initiator;
+	struct sp_flow *f;
+
+	if (!p || !c || !s)
+		return SP_R_BUSY;
+	at = p->flow - 1;
+	f = sp_flow_at(at);
+	if (!f)
+		return SP_TRACK_MISS;
+	if (!sp_flow_lock(f, at))
+		return SP_R_BUSY;
+	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, p->now_ns)) {
+		reason = SP_TRACK_MISS;
+		goto out;
+	}
+	from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
+	if (restart) {
+		/* counts belong to the new initiator: leave the old one's first */
+		sp_flow_phase(c, s, f, SP_PHASE_FREE);
+		sp_flow_fill(f, p);
+		f->generation = SP_READ(c->generation);
+		sp_begin(c, s, f, p);
+		p->event = SP_EVENT_NEW;
+		reason = SP_R_REOPENED;
+		goto out;
+	}
+	if (!sp_right_side(f, p->zone, from_initiator)) {
+		reason = SP_R_WRONG_SIDE;
+		goto out;
+	}
+	next = f->phase;
+	if (p->kind == SP_KIND_TCP)
+		reason = sp_tcp_track(f, p, &next, &reopen);
+	else
+		reason = sp_pseudo_track(f, p, from_initiator, &next);
+	if (reopen) {
+		reason = SP_TRACK_REOPEN;
+		goto out;
+	}
+	if (reason == SP_R_CHALLENGE)
+		sp_account(f, p);
+	if (reason != SP_R_CONTINUES && reason != SP_R_ANSWER)
+		goto out;
+	sp_account(f, p);
+	if (!from_initiator) {
+		if (!(f->flags & SP_FLOW_ANSWERED)) {
+			p->event = SP_EVENT_ANSWERED;
+			SP_WRITE(f->flags, f->flags | SP_FLOW_ANSWERED);
+		}
+		if (f->zone_to == SP_ZONE_NONE)
+			f->zone_to = p->zone;
+	}
+	if (f->zone_from == SP_ZONE_NONE && from_initiator)
+		f->zone_from = p->zone;
+	if (next == SP_PHASE_TCP_TIME_WAIT || next == SP_PHASE_TCP_CLOSED) {
+		if (f->phase != next) {
+			p->event = SP_EVENT_CLOSED;
+			SP_WRITE(f->seen_ns, p->now_ns);
+		}
+	} else {
+		SP_WRITE(f->seen_ns, p->now_ns);
+	}
+	sp_flow_phase(c, s, f, next);
+out:
+	sp_flow_unlock(f);
+	return reason;
+}
+
+/* An ICMP error about conversation p->flow; p->dir is the end that sent the quoted packet. Changes nothing. */
+SP_GLOBAL int sp_related(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	int reason = SP_R_RELATED_ERROR, quoted_initiator;
+	struct sp_flow *f;
+	sp_u8 lives;
+
+	if (!p || !c || !s)
+		return SP_R_BUSY;
+	f = sp_flow_at(p->flow - 1);
+	if (!f || !sp_flow_lock(f, p->flow - 1))
+		return SP_R_BUSY;
+	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, p->now_ns)) {
+		reason = SP_R_ICMP_NO_FLOW;
+		goto out;
+	}
+	/* it must not come from the very side on which the quoted packet's sender lives */
+	quoted_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
+	lives = quoted_initiator ? f->zone_from : f->zone_to;
+	if (lives == p->zone && f->zone_from != f->zone_to)
+		reason = SP_R_WRONG_SIDE;
+	else if (f->key.proto == SP_PROTO_TCP && !sp_tcp_quoted(f, p))
+		reason = SP_R_ICMP_WINDOW;
+out:
+	sp_flow_unlock(f);
+	return reason;
+}
+
+#endif

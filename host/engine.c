@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The native engine: tables in memory, one packet at a time through the core. */
+#include "../port/port_host.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+void sp_config_init(struct sp_config *c, sp_u32 capacity, sp_u32 flags, const sp_u64 secret[2])
+{
+	static const sp_u32 host_s[] = {
+#define X(id, name, class_, host, gateway, pressure) host,
+		SP_PHASES(X)
+#undef X
+	};
+	static const sp_u32 gateway_s[] = {
+#define X(id, name, class_, host, gateway, pressure) gateway,
+		SP_PHASES(X)
+#undef X
+	};
+	static const sp_u32 pressure_s[] = {
+#define X(id, name, class_, host, gateway, pressure) pressure,
+		SP_PHASES(X)
+#undef X
+	};
+
+	memset(c, 0, sizeof(*c));
+	c->abi = SP_ABI_VERSION;
+	c->flags = flags;
+	c->secret[0] = secret[0];
+	c->secret[1] = secret[1];
+	c->sets = capacity / SP_WAYS + (capacity % SP_WAYS != 0);
+	if (c->sets < 2)
+		c->sets = 2;
+	c->capacity = c->sets * SP_WAYS;
+	c->unanswered_max = c->capacity / 2;
+	c->pressure_on = (sp_u32)((sp_u64)c->capacity * 6 / 10);
+	c->generation = 1;
+	for (int i = 0; i < SP_PHASE_COUNT; i++) {
+		const sp_u32 normal_s = flags & SP_CONFIG_GATEWAY ? gateway_s[i] : host_s[i];
+
+		c->timeout_ns[0][i] = normal_s * SP_NS_PER_S;
+		c->timeout_ns[1][i] = pressure_s[i] * SP_NS_PER_S;
+	}
+}
+
+static void *pages(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void unpages(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+#define SKETCH_BYTES (SP_SKETCH_ROWS * SP_SKETCH_ROW * sizeof(sp_u64))
+
+struct sp_engine *sp_engine_new(sp_u32 capacity, sp_u32 flags, const sp_u64 secret[2])
+{
+	struct sp_engine *e = calloc(1, sizeof(*e));
+	struct sp_config *c = calloc(1, sizeof(*c));
+
+	if (!e || !c) {
+		free(e);
+		free(c);
+		return NULL;
+	}
+	sp_config_init(c, capacity, flags, secret);
+	e->owned = 1;
+	e->t.config = c;
+	e->t.state = calloc(1, sizeof(*e->t.state));
+	e->t.sets = pages(c->sets * sizeof(struct sp_set));
+	e->t.flows = pages((size_t)c->capacity * sizeof(struct sp_flow));
+	e->t.frags = pages(SP_FRAG_COUNT * sizeof(struct sp_frag));
+	e->t.sketch = pages(SKETCH_BYTES);
+	if (e->t.state && e->t.sets && e->t.flows && e->t.frags && e->t.sketch)
+		return e;
+	sp_engine_free(e);
+	return NULL;
+}
+
+void sp_engine_free(struct sp_engine *e)
+{
+	if (!e)
+		return;
+	if (e->owned) {
+		unpages(e->t.sets, e->t.config->sets * sizeof(struct sp_set));
+		unpages(e->t.flows, (size_t)e->t.config->capacity * sizeof(struct sp_flow));
+		unpages(e->t.frags, SP_FRAG_COUNT * sizeof(struct sp_frag));
+		unpages(e->t.sketch, SKETCH_BYTES);
+		free(e->t.state);
+		free(e->t.config);
+	}
+	free(e);
+}
+
+static void tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
+{
+	struct sp_event ev = {};
+
+	ev.time_ns = p->now_ns;
+	ev.src = p->src;
+	ev.dst = p->dst;
+	ev.sport = p->sport;
+	ev.dport = p->dport;
+	ev.ifindex = p->ifindex;
+	ev.len = p->len;
+	ev.flow = p->flow;
+	ev.kind = p->event;
+	ev.reason = (sp_u8)reason;
+	ev.family = p->family;
+	ev.proto = p->proto;
+	ev.zone = p->zone;
+	ev.hook = p->hook;
+	ev.tcp_flags = p->tcp_flags;
+	ev.icmp_type = p->icmp_type;
+	ev.icmp_code = p->icmp_code;
+	e->event(e->event_arg, &ev);
+}
+
+void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, struct sp_counter *counters,
+		      struct sp_engine_result *out)
+{
+	struct sp_host_dev dev = { .data = in->data, .len = in->len };
+	struct sp_pkt p = {};
+	int reason;
+
+	sp_host = e;
+	p.now_ns = in->now_ns;
+	p.ifindex = in->ifindex;
+	p.frame_len = in->len;
+	p.segs = in->gso_segs ? in->gso_segs : 1;
+	p.hook = in->hook;
+	p.zone = in->hook == SP_HOOK_EGRESS ? SP_ZONE_SELF : in->zone;
+	p.bare_ip = in->bare_ip;
+	p.config_flags = (sp_u8)e->t.config->flags;
+	if (in->hook == SP_HOOK_EGRESS && in->forwarded)
+		reason = SP_R_FORWARDED;
+	else
+		reason = sp_process(&dev, &p);
+	if (!counters)
+		counters = e->counters;
+	counters[reason].packets += p.segs;
+	counters[reason].bytes += p.len ? p.len : in->len;
+	if (e->event && p.event)
+		tell(e, &p, reason);
+	out->verdict = sp_reason_drops((sp_u32)reason) ? SP_DROP : SP_PASS;
+	out->reason = (sp_u8)reason;
+	out->event = p.event;
+	out->dir = p.dir;
+	out->flow = p.flow;
+}
+
+int sp_key_make(struct sp_key *key, int family, sp_u8 proto, const void *src, const void *dst, sp_u16 sport,
+		sp_u16 dport)
+{
+	const size_t n = family == SP_IPV4 ? 4 : 16;
+	struct sp_addr a = {}, b = {};
+
+	memcpy(&a, src, n);
+	memcpy(&b, dst, n);
+	memset(key, 0, sizeof(*key));
+	key->family = (sp_u8)family;
+	key->proto = proto;
+	if (proto == SP_PROTO_ICMP && family == SP_IPV4)
+		key->query = 8;
+	if (proto == SP_PROTO_ICMP6 && family == SP_IPV6)
+		key->query = 128;
+	return sp_key_set(key, &a, &b, sp_hton16(sport), sp_hton16(dport));
+}
+
+static void look_up(struct sp_engine *e, const struct sp_key *key, struct sp_pkt *p)
+{
+	sp_host = e;
+	p->key = *key;
+	p->hash = sp_key_hash(key, e->t.config->secret);
+}
+
+sp_u32 sp_engine_find(struct sp_engine *e, const struct sp_key *key)
+{
+	struct sp_pkt p = {};
+
+	look_up(e, key, &p);
+	return sp_flow_find(&p);
+}
+
+sp_u32 sp_engine_adopt(struct sp_engine *e, const struct sp_key *key, int initiator, sp_u8 zone_from, sp_u8 zone_to,
+		       sp_u64 now_ns)
+{
+	struct sp_pkt p = {};
+	struct sp_flow *f;
+	int reason;
+
+	look_up(e, key, &p);
+	p.now_ns = now_ns;
+	p.dir = initiator != 0;
+	p.family = key->family;
+	p.src = key->addr[p.dir];
+	p.zone = zone_from;
+	p.kind = key->proto == SP_PROTO_UDP ? SP_KIND_UDP : SP_KIND_OTHER;
+	reason = sp_flow_insert(&p);
+	if (reason != SP_R_NONE)
+		return reason == SP_R_CONTINUES ? p.flow : 0;
+	f = sp_flow_at(p.flow - 1);
+	if (!f || !sp_flow_lock(f, p.flow - 1))
+		return 0;
+	f->line = SP_LINE_ADOPTED;
+	f->zone_to = zone_to;
+	f->packets[p.dir] = 0;
+	SP_WRITE(f->flags, f->flags | SP_FLOW_LOOSE | SP_FLOW_ANSWERED);
+	if (key->proto == SP_PROTO_TCP) {
+		sp_end_set(f, 0, SP_END_OPEN);
+		sp_end_set(f, 1, SP_END_OPEN);
+		sp_flow_phase(e->t.config, e->t.state, f, SP_PHASE_TCP_ESTABLISHED);
+	} else {
+		sp_flow_phase(e->t.config, e->t.state, f, sp_pseudo_phase(p.kind, 1));
+	}
+	sp_flow_unlock(f);
+	return p.flow;
+}
+
+int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns)
+{
+	return sp_is_stale(t->config, t->state, (struct sp_flow *)f, now_ns);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The port of the core to BPF: shared maps, packet memory of TC or XDP, kernel atomics.
+ *
+ * The including program has defined SP_TC or SP_XDP. Works on Linux 6.1 and later.
+ */
+#ifndef SP_PORT_BPF_H
+#define SP_PORT_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../core/packet.h"
+
+/* A global function: the verifier checks it once, on its own, whoever calls it. */
+#define SP_GLOBAL __attribute__((noinline))
+
+#define SP_READ(x) (*(const volatile typeof(x) *)&(x))
+#define SP_WRITE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+/* Keeps the compiler from undoing a bounds check: the verifier must see it on the register that is used. */
+#define SP_OPAQUE(x) asm volatile("" : "+r"(x))
+
+#define sp_cmpxchg32(p, old, new_) __sync_val_compare_and_swap((sp_u32 *)(p), (sp_u32)(old), (sp_u32)(new_))
+#define sp_cmpxchg64(p, old, new_) __sync_val_compare_and_swap((sp_u64 *)(p), (sp_u64)(old), (sp_u64)(new_))
+#define sp_fetch_add(p, n) __sync_fetch_and_add((p), (n))
+/* a full exchange: BPF has no store with release order */
+#define sp_unlock(p, v) ((void)__sync_lock_test_and_set((p), (v)))
+#define sp_relax(n) ((void)(n))
+#define SP_STEP(what, a, b) ((void)0)
+
+/* ---- maps: one element a row, flat arrays that user space maps -------------------------------------------------- */
+
+#define SP_ARRAY(name_, type_, n_)                  \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_ARRAY);   \
+		__uint(map_flags, BPF_F_MMAPABLE);  \
+		__uint(max_entries, n_);            \
+		__type(key, sp_u32);                \
+		__type(value, type_);               \
+	} name_ SEC(".maps")
+
+/* sizes of sp_sets and sp_flows are set by the loader */
+SP_ARRAY(sp_sets, struct sp_set, 2);
+SP_ARRAY(sp_flows, struct sp_flow, 2 * SP_WAYS);
+SP_ARRAY(sp_frags, struct sp_frag, SP_FRAG_COUNT);
+SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
+SP_ARRAY(sp_config, struct sp_config, 1);
+SP_ARRAY(sp_state, struct sp_state, 1);
+SP_ARRAY(sp_test, struct sp_test, 1);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SP_MAX_IFACES);
+	__type(key, sp_u32);
+	__type(value, struct sp_iface);
+} sp_ifaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SP_REASON_COUNT);
+	__type(key, sp_u32);
+	__type(value, struct sp_counter);
+} sp_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} sp_events SEC(".maps");
+
+/* Set by the test runner before loading: clock, zone and hook then come from sp_test. */
+const volatile sp_u32 sp_test_mode = 0;
+
+#define SP_LOOKUP(map, i)                               \
+	({                                              \
+		sp_u32 key_ = (i);                      \
+		bpf_map_lookup_elem(&map, &key_);       \
+	})
+
+SP_INLINE struct sp_config *sp_config_get(void)
+{
+	return SP_LOOKUP(sp_config, 0);
+}
+
+SP_INLINE struct sp_state *sp_state_get(void)
+{
+	return SP_LOOKUP(sp_state, 0);
+}
+
+SP_INLINE struct sp_set *sp_set_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_sets, i);
+}
+
+SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_flows, i);
+}
+
+SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_frags, i);
+}
+
+SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_sketch, i);
+}
+
+SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
+{
+	return (sp_u32)(ns / SP_NS_PER_S);
+}
+
+/* ---- packet memory ------------------------------------------------------------------------------------------------ */
+
+#ifdef SP_TC
+typedef struct __sk_buff sp_dev;
+#define sp_load_far(dev, off, to, n) bpf_skb_load_bytes((dev), (off), (to), (n))
+#else
+typedef struct xdp_md sp_dev;
+#define sp_load_far(dev, off, to, n) bpf_xdp_load_bytes((dev), (off), (to), (n))
+#endif
+
+/* Copies n (a constant) bytes at off. Directly where the packet is linear, by helper where it is not. */
+#define sp_load(dev, off, to, n)                                                      \
+	({                                                                            \
+		const sp_u32 off_ = (off);                                            \
+		void *data_ = (void *)(long)(dev)->data;                              \
+		void *end_ = (void *)(long)(dev)->data_end;                           \
+		int bad_ = -1;                                                        \
+		if (off_ <= 0x3fff) {                                                 \
+			if (data_ + off_ + (n) <= end_) {                             \
+				__builtin_memcpy((to), data_ + off_, (n));            \
+				bad_ = 0;                                             \
+			} else {                                                      \
+				bad_ = sp_load_far(dev, off_, (to), (n)) ? -1 : 0;    \
+			}                                                             \
+		}                                                                     \
+		bad_;                                                                 \
+	})
+
+/* The same for a length that is not constant, 1 to 40 bytes. */
+SP_INLINE int sp_load_some(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
+{
+	sp_u32 last = n - 1;
+
+	/* Linux 6.1 does not learn from `n != 0` that n is at least 1; from last <= 39 it knows that last + 1 is */
+	SP_OPAQUE(last);
+	if (last > 39)
+		return -1;
+	return sp_load_far(dev, off, to, last + 1) ? -1 : 0;
+}
+
+#define SP_SUM_CHUNK 64u
+#define SP_SUM_CHUNKS (9216 / 64)
+
+/* One's complement sum of len bytes at off, folded; 0 when they are not there. */
+SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
+{
+	sp_u64 acc = seed;
+
+	for (int i = 0; i < SP_SUM_CHUNKS; i++) {
+		sp_u32 chunk[SP_SUM_CHUNK / 4];
+
+		if (len < SP_SUM_CHUNK)
+			break;
+		if (sp_load_far(dev, off, chunk, SP_SUM_CHUNK))
+			return 0;
+		for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
+			acc += chunk[w];
+		off += SP_SUM_CHUNK;
+		len -= SP_SUM_CHUNK;
+	}
+	if (len >= SP_SUM_CHUNK)
+		return 0;
+	if (len) {
+		sp_u32 chunk[SP_SUM_CHUNK / 4] = {}, last = len - 1;
+
+		SP_OPAQUE(last); /* as in sp_load_some() */
+		if (last >= SP_SUM_CHUNK || sp_load_far(dev, off, chunk, last + 1))
+			return 0;
+		for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
+			acc += chunk[w];
+	}
+	return (int)sp_fold(acc);
+}
+
+/* ---- the route back to a source ------------------------------------------------------------------------------- */
+
+#include "side.h"
+
+#define SP_AF_INET 2
+#define SP_AF_INET6 10
+
+/* Would a packet to p's source leave through the interface that p came from? (RFC 3704 2.2, for new conversations only) */
+SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
+{
+	struct bpf_fib_lookup fib = {};
+	struct sp_test *test;
+	long ret;
+
+	if (!p)
+		return 0;
+	if (sp_test_mode) {
+		test = SP_LOOKUP(sp_test, 0);
+		return test && sp_side_fits(test, p);
+	}
+	if (sp_is_zero(&p->src) || (p->family == SP_IPV6 && sp_is_link_local6(&p->src)))
+		return 1;
+	fib.ifindex = p->ifindex;
+	if (p->family == SP_IPV4) {
+		fib.family = SP_AF_INET;
+		fib.ipv4_src = p->dst.w32[0];
+		fib.ipv4_dst = p->src.w32[0];
+	} else {
+		fib.family = SP_AF_INET6;
+		__builtin_memcpy(fib.ipv6_src, &p->dst, 16);
+		__builtin_memcpy(fib.ipv6_dst, &p->src, 16);
+	}
+	ret = bpf_fib_lookup(dev, &fib, sizeof(fib), 0);
+	if (ret == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return 1; /* a host: there is nothing to compare with */
+	if (ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return fib.ifindex == p->ifindex;
+	return 0;
+}
+
+#include "../core/pipeline.h"
+
+/* ---- the door --------------------------------------------------------------------------------------------------- */
+
+/* Takes one from the events of this tick; two sorts, so that a flood of drops does not hide what passes. */
+SP_INLINE int sp_event_allowed(struct sp_state *s, sp_u64 now_ns, int drop)
+{
+	sp_u64 *slot = &s->event_tick[drop ? 0 : 1];
+	const sp_u64 tick = (now_ns >> SP_TICK_SHIFT) << 32, old = SP_READ(*slot);
+	const sp_u64 used = (old >> 32) == (tick >> 32) ? (old & 0xffffffff) : 0;
+
+	if (used >= SP_EVENTS_PER_TICK)
+		return 0;
+	/* two CPUs may count as one: a few events more */
+	SP_WRITE(*slot, tick | (used + 1));
+	return 1;
+}
+
+SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_event *e;
+
+	if (!p || !c || !s || p->now_ns > SP_READ(c->watch_until_ns))
+		return 0;
+	if (!sp_event_allowed(s, p->now_ns, p->event == SP_EVENT_DROP)) {
+		__sync_fetch_and_add(&s->events_lost, 1);
+		return 0;
+	}
+	e = bpf_ringbuf_reserve(&sp_events, sizeof(*e), 0);
+	if (!e) {
+		__sync_fetch_and_add(&s->events_lost, 1);
+		return 0;
+	}
+	e->time_ns = p->now_ns;
+	e->src = p->src;
+	e->dst = p->dst;
+	e->sport = p->sport;
+	e->dport = p->dport;
+	e->ifindex = p->ifindex;
+	e->len = p->len;
+	e->flow = p->flow;
+	e->kind = p->event;
+	e->reason = (sp_u8)reason;
+	e->family = p->family;
+	e->proto = p->proto;
+	e->zone = p->zone;
+	e->hook = p->hook;
+	e->tcp_flags = p->tcp_flags;
+	e->icmp_type = p->icmp_type;
+	e->icmp_code = p->icmp_code;
+	__builtin_memset(e->pad_, 0, sizeof(e->pad_));
+	bpf_ringbuf_submit(e, 0);
+	return 1;
+}
+
+SP_INLINE void sp_count(sp_u32 reason, const struct sp_pkt *p)
+{
+	struct sp_counter *n = SP_LOOKUP(sp_counters, reason);
+
+	if (n) {
+		n->packets += p->segs;
+		n->bytes += p->len ? p->len : p->frame_len;
+	}
+}
+
+/* Fills in the door fields. Returns 0 when the interface is not guarded. */
+SP_INLINE int sp_door(struct sp_pkt *p, sp_u32 ifindex, sp_u8 hook)
+{
+	struct sp_config *c = sp_config_get();
+
+	if (!c)
+		return 0;
+	p->config_flags = (sp_u8)c->flags;
+	p->ifindex = ifindex;
+	p->hook = hook;
+	if (sp_test_mode) {
+		struct sp_test *t = SP_LOOKUP(sp_test, 0);
+
+		if (!t)
+			return 0;
+		p->now_ns = t->now_ns;
+		p->zone = t->zone;
+		p->bare_ip = t->bare_ip;
+	} else {
+		struct sp_iface *i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
+
+		if (!i)
+			return 0;
+		p->now_ns = bpf_ktime_get_boot_ns();
+		p->zone = i->zone;
+		p->bare_ip = i->bare_ip;
+	}
+	if (hook == SP_HOOK_EGRESS)
+		p->zone = SP_ZONE_SELF;
+	return 1;
+}
+
+/* Judges, counts, tells. Returns 1 when the packet may pass. */
+SP_INLINE int sp_serve(sp_dev *dev, struct sp_pkt *p)
+{
+	const sp_u32 reason = (sp_u32)sp_process(dev, p);
+
+	sp_count(reason, p);
+	if (p->event)
+		sp_tell(p, reason);
+	return !sp_reason_drops(reason);
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The port of the core to ordinary C: tables in memory, GNU atomics, the engine of the calling thread.
+ * Included once, by host/engine.c and by tests that look inside.
+ */
+#ifndef SP_PORT_HOST_H
+#define SP_PORT_HOST_H
+
+#include "../core/packet.h"
+#include "../host/engine.h"
+
+#include <sched.h>
+#include <string.h>
+
+#define SP_GLOBAL static __attribute__((unused))
+
+#define SP_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define SP_WRITE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+#define SP_OPAQUE(x) ((void)(x))
+
+/* Packet memory. */
+struct sp_host_dev {
+	const sp_u8 *data;
+	sp_u32 len;
+};
+typedef struct sp_host_dev sp_dev;
+
+/* The engine that this thread works for; set at each entry. */
+static __thread struct sp_engine *sp_host;
+
+SP_INLINE sp_u32 sp_cmpxchg32(sp_u32 *p, sp_u32 old, sp_u32 new_)
+{
+	__atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return old;
+}
+
+SP_INLINE sp_u64 sp_cmpxchg64(sp_u64 *p, sp_u64 old, sp_u64 new_)
+{
+	__atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return old;
+}
+
+SP_INLINE sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n)
+{
+	return __atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+}
+
+SP_INLINE void sp_unlock(sp_u32 *p, sp_u32 v)
+{
+	__atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+
+/* Threads, unlike the kernel's programs, can be preempted while they hold a lock: let them run. */
+SP_INLINE void sp_relax(int n)
+{
+	if (n > 100)
+		sched_yield();
+}
+
+SP_INLINE int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
+{
+	if (off > dev->len || n > dev->len - off)
+		return -1;
+	memcpy(to, dev->data + off, n);
+	return 0;
+}
+
+/* The same for a length that is not constant, 1 to 40 bytes. */
+#define sp_load_some sp_load
+
+/* One's complement sum of len bytes at off, folded; 0 when they are not there. */
+SP_INLINE sp_u32 sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
+{
+	sp_u64 acc = seed;
+	sp_u32 i;
+
+	if (off > dev->len || len > dev->len - off)
+		return 0;
+	for (i = 0; i + 2 <= len; i += 2) {
+		sp_u16 w;
+
+		memcpy(&w, dev->data + off + i, 2);
+		acc += w;
+	}
+	if (i < len) {
+		sp_be16 last = sp_hton16((sp_u16)(dev->data[off + i] << 8));
+
+		acc += last.raw;
+	}
+	return sp_fold(acc);
+}
+
+SP_INLINE struct sp_config *sp_config_get(void)
+{
+	return sp_host->t.config;
+}
+
+SP_INLINE struct sp_state *sp_state_get(void)
+{
+	return sp_host->t.state;
+}
+
+SP_INLINE struct sp_set *sp_set_at(sp_u32 i)
+{
+	return i < sp_host->t.config->sets ? &sp_host->t.sets[i] : NULL;
+}
+
+SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
+{
+	return i < sp_host->t.config->capacity ? &sp_host->t.flows[i] : NULL;
+}
+
+SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
+{
+	return i < SP_FRAG_COUNT ? &sp_host->t.frags[i] : NULL;
+}
+
+SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
+{
+	return i < SP_SKETCH_ROWS * SP_SKETCH_ROW ? (sp_u32 *)&sp_host->t.sketch[i] : NULL;
+}
+
+SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
+{
+	return (sp_u32)(ns / SP_NS_PER_S);
+}
+
+#include "side.h"
+
+SP_INLINE int sp_source_fits(sp_dev *dev, const struct sp_pkt *p)
+{
+	return sp_side_fits(&sp_host->side, p);
+}
+
+#define SP_STEP(what, a, b)                                       \
+	do {                                                      \
+		if (sp_host->step)                                \
+			sp_host->step(sp_host->step_arg, what, a, b); \
+	} while (0)
+
+#include "../core/pipeline.h"
+
+#endif
