@@ -69,6 +69,33 @@ static int find_place(struct sp_explain *x, const struct sp_live *live, struct s
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 
+static int is_used(const struct sp_set *s)
+{
+	sp_u64 any = 0;
+
+	for (int i = 0; i < SP_TAG_WORDS; i++)
+		any |= s->tags[i];
+	return any != 0;
+}
+
+/*
+ * One set and its conversations. Ways without a tag are left alone: most of a large table is empty, and memory that is not
+ * touched costs nothing. Whoever held a lock at that moment does not exist in the copy.
+ */
+static void copy_set(struct sp_tables *to, const struct sp_tables *from, sp_u32 i)
+{
+	to->sets[i] = from->sets[i];
+	to->sets[i].lock = 0;
+	for (sp_u32 way = 0; way < SP_WAYS; way++) {
+		size_t at = (size_t)i * SP_WAYS + way;
+
+		if (!(to->sets[i].tags[way / 4] >> (16 * (way % 4)) & 0xffff))
+			continue;
+		to->flows[at] = from->flows[at];
+		to->flows[at].lock &= ~1u;
+	}
+}
+
 /* A private copy of the live arrays: judged on it, the packet changes nothing. */
 static struct sp_engine *copy_live(const struct sp_live *live)
 {
@@ -81,17 +108,13 @@ static struct sp_engine *copy_live(const struct sp_live *live)
 		sp_engine_free(e);
 		return NULL;
 	}
-	memcpy(e->t.config, c, sizeof(*c));
-	memcpy(e->t.state, live->t.state, sizeof(*live->t.state));
-	memcpy(e->t.sets, live->t.sets, (size_t)c->sets * sizeof(*e->t.sets));
-	memcpy(e->t.flows, live->t.flows, (size_t)c->sets * SP_WAYS * sizeof(*e->t.flows));
+	*e->t.config = *c;
+	*e->t.state = *live->t.state;
 	memcpy(e->t.frags, live->t.frags, (size_t)SP_FRAG_COUNT * sizeof(*e->t.frags));
 	memcpy(e->t.sketch, live->t.sketch, (size_t)SP_SKETCH_ROW * SP_SKETCH_ROWS * sizeof(*e->t.sketch));
-	/* whoever held a lock at that moment does not exist in the copy */
 	for (sp_u32 i = 0; i < c->sets; i++)
-		e->t.sets[i].lock = 0;
-	for (sp_u64 i = 0; i < (sp_u64)c->sets * SP_WAYS; i++)
-		e->t.flows[i].lock &= ~1u;
+		if (is_used(&live->t.sets[i]))
+			copy_set(&e->t, &live->t, i);
 	for (sp_u32 i = 0; i < SP_FRAG_COUNT; i++)
 		e->t.frags[i].lock = 0;
 	return e;
