@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The native engine: tables in memory, one packet at a time through the core. */
+#include "engine.h"
+
 #include "../port/port_host.h"
 
 #include <stdlib.h>

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The port of the core to ordinary C: tables in memory, GNU atomics, the engine of the calling thread.
- * Included once, by host/engine.c and by tests that look inside.
+ * Included once, by host/engine.c and by tests that look inside; both include host/engine.h (struct sp_engine) first.
  */
 #ifndef SP_PORT_HOST_H
 #define SP_PORT_HOST_H
 
 #include "../core/packet.h"
-#include "../host/engine.h"
 
 #include <sched.h>
 #include <string.h>

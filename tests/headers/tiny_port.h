@@ -8,6 +8,7 @@
 #define SP_GLOBAL static __attribute__((unused, noinline))
 #define SP_READ(x) (*(const volatile __typeof__(x) *)&(x))
 #define SP_WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define SP_OPAQUE(x) ((void)(x))
 #define SP_STEP(what, a, b) ((void)(what), (void)(a), (void)(b))
 
 struct sp_tiny_dev;
@@ -15,6 +16,7 @@ typedef struct sp_tiny_dev sp_dev;
 struct sp_pkt;
 
 int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n);
+int sp_load_some(sp_dev *dev, sp_u32 off, void *to, sp_u32 n);
 sp_u32 sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed);
 int sp_source_fits(sp_dev *dev, const struct sp_pkt *p);
 
