@@ -53,7 +53,7 @@ static void say_find(const struct sp_step *s)
 
 static void say_may_start(const struct sp_step *s)
 {
-	printf("may %s start one? %s: %s", sp_zone_name((unsigned)s->b),
+	printf("may %s start one? %s: %s", s->b == SP_ZONE_SELF ? "this machine" : sp_zone_name((unsigned)s->b),
 	       sp_reason_verdict((unsigned)s->a) == SP_PASS ? "yes" : "no", sp_reason_text((unsigned)s->a));
 }
 
@@ -215,7 +215,7 @@ static void print_flow(const struct sp_explain *x)
 
 	sp_glance_endpoint(&f->key.addr[from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[from]), a);
 	sp_glance_endpoint(&f->key.addr[!from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[!from]), b);
-	printf("conversation: %s %s -> %s, started by %s, now %s\n", sp_text_proto(f->key.proto, proto), a, b,
+	printf("conversation: %s %s -> %s, started by %s, afterwards %s\n", sp_text_proto(f->key.proto, proto), a, b,
 	       sp_zone_name(f->zone_from), sp_phase_name(f->phase));
 }
 
