@@ -75,7 +75,7 @@
 	X(TCP_SEQ_LOW, "tcp_seq_low", DROP, "its sequence number is older than anything under way")                     \
 	X(TCP_ACK_HIGH, "tcp_ack_high", DROP, "it acknowledges what was never sent")                                    \
 	X(TCP_ACK_LOW, "tcp_ack_low", DROP, "it acknowledges what was settled long ago")                                \
-	X(TCP_RST_SEQ, "tcp_rst_seq", DROP, "a reset with a sequence number that the receiver can not believe")         \
+	X(TCP_RST_SEQ, "tcp_rst_seq", DROP, "it is a reset whose sequence number the receiver can not believe")         \
 	X(TCP_HANDSHAKE, "tcp_handshake", DROP, "it does not fit the handshake under way")                              \
 	X(TCP_CLOSED, "tcp_closed", DROP, "its connection has been closed")                                             \
 	/* drops: resources */                                                                                          \
