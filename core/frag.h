@@ -2,10 +2,11 @@
 /*
  * Fragments: a datagram is decided with its first piece, and its other pieces follow that decision.
  *
- * Only a first piece that was let through makes an entry, so a flood of pieces from outside can not fill the table. Nothing is
- * queued: a piece that overtakes its first one is dropped (DEVIATION from RFC 4787 REQ-14 a: "in any order"). A bitmap
- * of 8-byte blocks finds overlaps exactly: a piece that repeats what was seen is dropped alone, one that overlaps in part
- * condemns the datagram (RFC 5722 4, RFC 8200 4.5). Entries leave after 60 s (RFC 8200 4.5).
+ * Only a first piece that was let through makes an entry, so a flood of pieces from outside can not fill the table.
+ * Nothing is queued: a piece that overtakes its first one is dropped (DEVIATION from RFC 4787 REQ-14 a: "in any
+ * order"). A bitmap of 8-byte blocks finds overlaps exactly: a piece that repeats what was seen is dropped alone,
+ * one that overlaps in part condemns the datagram (RFC 5722 4, RFC 8200 4.5). Entries leave after 60 s (RFC 8200
+ * 4.5).
  *
  * The lock of a set is the lock of its first entry.
  */
@@ -95,19 +96,24 @@ SP_GLOBAL int sp_frag_mark(struct sp_pkt *p, sp_u32 i)
 	if (!p || !f || f->poisoned)
 		return SP_R_FRAG_OVERLAP;
 	from = p->frag_off / 8;
-	to = (p->frag_off + p->l4_len + 7) / 8;
+	to = (p->frag_off + p->frag_len + 7) / 8;
 	found = sp_frag_range(i, from, to, 0);
 	if (found & SP_FRAG_TWICE) {
 		if (found & SP_FRAG_MISSING)
 			f->poisoned = 1;
 		return SP_R_FRAG_OVERLAP;
 	}
-	if (f->total && (p->frag_off + p->l4_len > f->total || !p->frag_more)) {
+	if (f->total && (p->frag_off + p->frag_len > f->total || !p->frag_more)) {
 		f->poisoned = 1;
 		return SP_R_FRAG_LENGTH;
 	}
-	if (!p->frag_more)
-		f->total = p->frag_off + p->l4_len;
+	if (!p->frag_more) {
+		if (sp_frag_range(i, to, SP_FRAG_WORDS * 64, 0) & SP_FRAG_TWICE) {
+			f->poisoned = 1; /* it ends before what was seen already */
+			return SP_R_FRAG_LENGTH;
+		}
+		f->total = p->frag_off + p->frag_len;
+	}
 	sp_frag_range(i, from, to, 1);
 	return SP_R_FRAGMENT;
 }

@@ -65,11 +65,11 @@ SP_GLOBAL int sp_walk6(sp_dev *dev, struct sp_walk *w)
 				return SP_R_FRAG_NESTED;
 			seen_frag = 1;
 			w->frag_off = field & 0xfff8;
+			w->frag_at = off + 8;
 			w->frag_more = field & 1;
 			w->frag_id = (sp_u32)ext[4] << 24 | (sp_u32)ext[5] << 16 | (sp_u32)ext[6] << 8 | ext[7];
 			/* RFC 6946: offset 0 and no more pieces is a whole packet */
 			w->is_frag = (field & 0xfff9) != 0;
-			w->frag_at = off + 8;
 			SP_WRITE(w->off, off + 8);
 			SP_WRITE(w->next, ext[0]);
 			if (w->frag_off)
@@ -105,8 +105,8 @@ SP_GLOBAL int sp_walk6(sp_dev *dev, struct sp_walk *w)
 }
 
 /*
- * Options of IPv4 and TCP, read by a byte automaton: a moving cursor would cost the verifier too much. The state stands in memory
- * that the verifier does not follow, so that each turn of the loop looks alike to it.
+ * Options of IPv4 and TCP, read by a byte automaton: a moving cursor would cost the verifier too much. The state
+ * stands in memory that the verifier does not follow, so that each turn of the loop looks alike to it.
  */
 struct sp_options {
 	sp_u8 b[SP_OPTIONS_MAX];

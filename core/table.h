@@ -2,9 +2,10 @@
 /*
  * The flow table.
  *
- * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w of set b
- * is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the first while that
- * has room to spare, else into the emptier one. A hit touches the line of the tags and the conversation.
+ * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w
+ * of set b is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the
+ * first while that has room to spare, else into the emptier one. A hit touches the line of the tags and the
+ * conversation.
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY
  *   claim     tag word, cmpxchg EMPTY -> CLAIMED; whoever succeeds owns the way
@@ -13,33 +14,33 @@
  *   recycle   lock the conversation, see again that it may go, tag -> CLAIMED, then fill and publish
  *   release   lock the conversation, phase FREE, tag -> EMPTY, unlock
  *
- * WHO MAY CALL. Any CPU, any hook, at the same time; user space before the programs are attached. Later, user space only
- * reads and sets SP_FLOW_KILLED: a process that can be stopped or killed must never hold a lock.
+ * WHO MAY CALL. Any CPU, any hook, at the same time; user space before the programs are attached. Later, user space
+ * only reads and sets SP_FLOW_KILLED: a process that can be stopped or killed must never hold a lock.
  *
  * WHY IT IS SAFE
- *   No duplicates: an insertion holds the lock of the key's first set from its second search until it has published, and
- *     every insertion of that key takes the same lock. It takes no other set's lock, so there is no order to break;
+ *   No duplicates: an insertion holds the lock of the key's first set from its second search until it has published,
+ *     and every insertion of that key takes the same lock. It takes no other set's lock, so there is no order to break;
  *     ways in the second set are claimed by cmpxchg.
  *   No stale hit: a search reads without locks and may find a conversation that is recycled at that moment. Whoever
  *     uses it takes its lock and compares the key again; if it is another one now, the packet has found nothing.
  *   No lost update: trackers read, decide and write under the conversation's lock.
- *   No entry that cannot expire: a way with a tag is either live, stale (recycled in line or swept), or in phase FREE because
- *     a release lost its bounded fight for the tag word; the sweeper empties those too. A CLAIMED way has an owner
- *     that runs with preemption off and publishes or gives back after a bounded number of steps.
- *   Locks are try-locks with a bound (SP_LOCK_TRIES). Holders run for some 100 ns with preemption off; losing a lock that
- *     long means that the other CPU was stopped by its hypervisor. Then the packet is dropped, reason BUSY: nothing is
- *     passed unjudged, and nothing is half written.
- *   Torn reads: user space, the sweeper's first look and the search read fields while others write. They act on it only after
- *     locking and looking again, except listings, which may show one wrong line.
+ *   No entry that cannot expire: a way with a tag is either live, stale (recycled in line or swept), or in phase
+ *     FREE because a release lost its bounded fight for the tag word; the sweeper empties those too. A CLAIMED way
+ *     has an owner that runs with preemption off and publishes or gives back after a bounded number of steps.
+ *   Locks are try-locks with a bound (SP_LOCK_TRIES). Holders run for some 100 ns with preemption off; losing a lock
+ *     that long means that the other CPU was stopped by its hypervisor. Then the packet is dropped, reason BUSY:
+ *     nothing is passed unjudged, and nothing is half written.
+ *   Torn reads: user space, the sweeper's first look and the search read fields while others write. They act on it
+ *     only after locking and looking again, except listings, which may show one wrong line.
  *
- * COUNTS. state.count[class] and the sketch change with the conversation's phase, under its lock, by atomic adds; their sum over
- * all CPUs is exact when nobody is in between.
+ * COUNTS. state.count[class] and the sketch change with the conversation's phase, under its lock, by atomic adds;
+ * their sum over all CPUs is exact when nobody is in between.
  *
- * EXPIRY needs nobody: a stale conversation is not found, is recycled by whoever wants its way, and is swept: four ways for each new
- * conversation, 256 ways each 17 ms in which packets come.
+ * EXPIRY needs nobody: a stale conversation is not found, is recycled by whoever wants its way, and is swept: four
+ * ways for each new conversation, 256 ways each 17 ms in which packets come.
  *
- * LIMITS. 28 ways and two choices: at 90 % of the capacity an insertion finds no way less than once in 10,000 times (a unit
- * test measures it). Capacity at most 2^32 / 128 conversations.
+ * LIMITS. 28 ways and two choices: at 90 % of the capacity an insertion finds no way less than once in 10,000 times
+ * (a unit test measures it). Capacity at most 2^32 / 128 conversations.
  *
  * References: Y. Azar et al., "Balanced Allocations" (1994); B. Fan et al., "MemC3" (2013) for tags.
  */
@@ -582,7 +583,8 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 }
 
 /*
- * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow. Holds no lock when it returns:
+ * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow.
+ * Holds no lock when it returns:
  * SP_R_NONE: inserted; SP_R_CONTINUES: it was there already; else the reason for a drop.
  */
 SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)

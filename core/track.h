@@ -47,7 +47,7 @@ SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow 
 	sp_account(f, p);
 }
 
-/* Does the packet come from where its end of the conversation lives? The other end's zone is learnt from its first packet. */
+/* Does the packet come from where its end of the conversation lives? The other end's zone is learnt from its first one. */
 SP_INLINE int sp_right_side(const struct sp_flow *f, sp_u8 zone, int from_initiator)
 {
 	const sp_u8 want = from_initiator ? f->zone_from : f->zone_to;
