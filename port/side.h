@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source check by written-down inside networks: for the native engine and for programs under test, which have no routes. */
+/* The source check by written-down inside networks, where there are no routes: the native engine, programs under test. */
 #ifndef SP_PORT_SIDE_H
 #define SP_PORT_SIDE_H
 
