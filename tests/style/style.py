@@ -8,7 +8,7 @@ import subprocess
 import tokenize
 
 COLUMNS = 125  # the aim is 100
-FILE_LINES = 600  # the aim is 400
+FILE_LINES = 700  # the aim is 400
 FUNCTION_LINES = 90  # the aim is 40; the packet path may be longer where cutting it would hide the order
 TAB = 8
 
@@ -108,8 +108,12 @@ def guard(src):
     if not src.path.endswith(".h"):
         return
     path = re.sub(r"[^A-Z0-9]", "_", src.path.upper())
-    want = r"\w+_" + path.split("_")[-2] + "_H" if path.startswith("TESTS_") else "SP_" + path
-    if not re.search(rf"^#ifndef ({want})\n#define \1\n", src.text, re.M):
+    folder = path.split("_")[0]
+    # port/port_host.h may say "port" once
+    want = rf"SP_({folder}_)?{path.split('_', 1)[1]}" if path.startswith(f"{folder}_{folder}_") else "SP_" + path
+    if folder == "TESTS":
+        want = rf"\w+_{path.split('_')[-2]}_H"
+    if not re.search(rf"^#ifndef (?P<guard>{want})\n#define (?P=guard)\n", src.text, re.M):
         yield 1, f"the header's guard is not {want}"
 
 

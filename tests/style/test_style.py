@@ -30,7 +30,7 @@ BAD = [
     ("white_space", "a.md", "text\n\n", False),
     ("white_space", "a.md", "text", False),
     ("columns", "a.c", HEAD + "\t/* " + "x" * 120 + " */\n", False),
-    ("length", "a.c", HEAD + "int a;\n" * 600, False),
+    ("length", "a.c", HEAD + "int a;\n" * 700, False),
     ("functions", "a.c", HEAD + "int f(void)\n{\n" + "\tf();\n" * 90 + "}\n", False),
     ("guard", "core/a.h", HEAD + "#ifndef A_H\n#define A_H\n#endif\n", False),
     ("executable", "a", SHELL, False),
