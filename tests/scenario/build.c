@@ -193,6 +193,8 @@ static void finish_sum(struct buf *o, const struct pkt *p, size_t start, size_t 
 	sum = fold(sum_bytes(with_pseudo ? pseudo_sum(p, len) : 0, o->b + start, cover));
 	if (sum == 0 && p->body == PKT_BODY_UDP)
 		sum = 0xffff;
+	if (p->partial_sum)
+		sum = fold(pseudo_sum(p, len)) ^ 0xffff;
 	if (p->bad_sum)
 		sum = sum == 0x1234 ? 0x4321 : 0x1234;
 	set16(o->b + start + field, sum);

@@ -16,8 +16,9 @@ static int compare_counters(struct tengine *a, struct tengine *b, char *text, si
 	for (unsigned i = 0; i < SP_REASON_COUNT; i++) {
 		if (ca[i].packets == cb[i].packets && ca[i].bytes == cb[i].bytes)
 			continue;
-		snprintf(text, len, "counter %s: %s has %llu packets and %llu bytes, %s has %llu and %llu", sp_reason_name(i),
-			 a->ops->name, ca[i].packets, ca[i].bytes, b->ops->name, cb[i].packets, cb[i].bytes);
+		snprintf(text, len, "counter %s: %s has %llu packets and %llu bytes, %s has %llu and %llu",
+			 sp_reason_name(i), a->ops->name, ca[i].packets, ca[i].bytes, b->ops->name, cb[i].packets,
+			 cb[i].bytes);
 		return -1;
 	}
 	return 0;

@@ -57,7 +57,7 @@ struct pkt {
 	sp_u8 opt[PKT_OPTS];
 	sp_u8 icmp_type, icmp_code, sctp_chunk;
 	sp_u32 icmp_rest; /* the four bytes after the checksum */
-	int bad_sum, no_sum;
+	int bad_sum, no_sum, partial_sum; /* partial: the pseudo-header's only, as CHECKSUM_PARTIAL */
 	int raw_len; /* bytes of payload that are given */
 	sp_u8 raw[PKT_RAW];
 	long data; /* bytes of payload that are made up, after raw */

@@ -239,6 +239,8 @@ int pkt_parse_l4_feature(struct words *ws, struct pkt *p, const char *word)
 		return parse_head(ws, p) ? -1 : 1;
 	if (!strcmp(word, "badsum"))
 		return p->bad_sum = 1;
+	if (!strcmp(word, "partial"))
+		return p->partial_sum = 1;
 	if (!strcmp(word, "nosum"))
 		return p->no_sum = 1;
 	if (!strcmp(word, "bytes")) {

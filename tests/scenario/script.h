@@ -22,7 +22,17 @@ enum step_kind {
 	STEP_LIMIT, /* sets the budget of unanswered conversations */
 };
 
-enum step_field { FIELD_SRC, FIELD_DST, FIELD_SPORT, FIELD_DPORT, FIELD_SEQ, FIELD_ACK, FIELD_ID, FIELD_ECHO_ID, FIELD_COUNT };
+enum step_field {
+	FIELD_SRC,
+	FIELD_DST,
+	FIELD_SPORT,
+	FIELD_DPORT,
+	FIELD_SEQ,
+	FIELD_ACK,
+	FIELD_ID,
+	FIELD_ECHO_ID,
+	FIELD_COUNT,
+};
 
 enum compare { CMP_EQUAL, CMP_AT_LEAST, CMP_AT_MOST };
 
