@@ -93,7 +93,7 @@ enum sp_phase {
 
 /* One cache line a set. */
 struct sp_set {
-	sp_u32 lock; /* K  0 free, 1 held: keys whose first set this is are being inserted */
+	sp_u32 lock; /* K  odd while held: keys whose first set this is are being inserted */
 	sp_u32 pad_;
 	sp_u64 tags[SP_TAG_WORDS]; /* K  four 16-bit tags a word, way 4*i+0 in the low bits; changed by cmpxchg only */
 };
@@ -166,7 +166,7 @@ struct sp_frag {
 	sp_u8 family; /* L  0: free */
 	sp_u8 zone; /* L  where it came from */
 	sp_u8 poisoned; /* L  pieces overlapped: nothing more of it passes (RFC 5722) */
-	sp_u32 lock; /* K  0 free, 1 held */
+	sp_u32 lock; /* K  odd while held */
 	sp_u32 total; /* L  length of the datagram's payload once the last piece is known, else 0; bytes */
 	sp_u64 born_ns; /* L */
 	sp_u64 seen[SP_FRAG_WORDS]; /* L */

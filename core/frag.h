@@ -151,7 +151,7 @@ SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
 SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
 {
 	struct sp_config *c = sp_config_get();
-	int reason = SP_R_FRAG_HEADLESS, at = 0, n;
+	int reason = SP_R_FRAG_HEADLESS, at = 0;
 	struct sp_frag *first;
 	sp_u32 base;
 
@@ -161,12 +161,7 @@ SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
 	first = sp_frag_at(base);
 	if (!first)
 		return SP_R_FRAG_HEADLESS;
-	for (n = 0; n < SP_LOCK_TRIES; n++) {
-		if (!SP_READ(first->lock) && sp_cmpxchg32(&first->lock, 0, 1) == 0)
-			break;
-		sp_relax(n);
-	}
-	if (n == SP_LOCK_TRIES)
+	if (!sp_lock(SP_LOCK_FRAG, base))
 		return SP_R_BUSY;
 	for (sp_u32 way = 0; way < SP_FRAG_WAYS; way++) {
 		struct sp_frag *f = sp_frag_at(base + way);
@@ -184,7 +179,7 @@ SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
 		reason = sp_frag_mark(p, (sp_u32)at - 1);
 	first = sp_frag_at(base);
 	if (first)
-		sp_unlock(&first->lock, 0);
+		sp_unlock(&first->lock, SP_READ(first->lock) + 1);
 	return reason;
 }
 

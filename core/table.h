@@ -27,7 +27,7 @@
  *   No entry that cannot expire: a way with a tag is either live, stale (recycled in line or swept), or in phase
  *     FREE because a release lost its bounded fight for the tag word; the sweeper empties those too. A CLAIMED way
  *     has an owner that runs with preemption off and publishes or gives back after a bounded number of steps.
- *   Locks are try-locks with a bound (SP_LOCK_TRIES). Holders run for some 100 ns with preemption off; losing a lock
+ *   Locks are try-locks with a bound (SP_LOCK_TRIES times SP_LOCK_TURNS). Holders run for some 100 ns with preemption off; losing a lock
  *     that long means that the other CPU was stopped by its hypervisor. Then the packet is dropped, reason BUSY:
  *     nothing is passed unjudged, and nothing is half written.
  *   Torn reads: user space, the sweeper's first look and the search read fields while others write. They act on it
@@ -50,7 +50,8 @@
 #include "packet.h"
 #include "siphash.h"
 
-#define SP_LOCK_TRIES 1024
+#define SP_LOCK_TRIES 32 /* a turn */
+#define SP_LOCK_TURNS 64
 #define SP_TAG_TRIES 64
 #define SP_ROOMY 10 /* free ways in the first set that make the second not worth a look */
 #define SP_SHARE_MIN 32 /* unanswered conversations that every source may have */
@@ -193,19 +194,48 @@ SP_INLINE void sp_flow_phase(struct sp_config *c, struct sp_state *s, struct sp_
 
 /* ---- locks ------------------------------------------------------------------------------------------------------ */
 
-/* Takes the lock of conversation i. Returns 1 when taken. */
-SP_GLOBAL int sp_flow_lock_slow(sp_u32 i)
+enum sp_lock_kind { SP_LOCK_SET, SP_LOCK_FLOW, SP_LOCK_FRAG };
+
+SP_INLINE int sp_lock_try(sp_u32 *lock)
 {
-	struct sp_flow *f = sp_flow_at(i);
-
-	if (!f)
-		return 0;
 	for (int n = 0; n < SP_LOCK_TRIES; n++) {
-		const sp_u32 v = SP_READ(f->lock);
+		const sp_u32 v = SP_READ(*lock);
 
-		if (!(v & 1) && sp_cmpxchg32(&f->lock, v, v + 1) == v)
+		if (!(v & 1) && sp_cmpxchg32(lock, v, v + 1) == v)
 			return 1;
-		sp_relax(n);
+	}
+	return 0;
+}
+
+/* One turn of waiting: a few tries. Returns 1 when taken. */
+SP_GLOBAL int sp_lock_turn(sp_u32 kind, sp_u32 i)
+{
+	if (kind == SP_LOCK_FLOW) {
+		struct sp_flow *f = sp_flow_at(i);
+
+		if (f)
+			return sp_lock_try(&f->lock);
+	} else if (kind == SP_LOCK_SET) {
+		struct sp_set *set = sp_set_at(i);
+
+		if (set)
+			return sp_lock_try(&set->lock);
+	} else {
+		struct sp_frag *frag = sp_frag_at(i);
+
+		if (frag)
+			return sp_lock_try(&frag->lock);
+	}
+	return 0;
+}
+
+/* Takes the lock of set, conversation or datagram i: odd while held. Two short loops cost the verifier less than a long one. */
+SP_GLOBAL int sp_lock(sp_u32 kind, sp_u32 i)
+{
+	for (int turn = 0; turn < SP_LOCK_TURNS; turn++) {
+		if (sp_lock_turn(kind, i))
+			return 1;
+		sp_relax(turn);
 	}
 	return 0;
 }
@@ -216,26 +246,12 @@ SP_INLINE int sp_flow_lock(struct sp_flow *f, sp_u32 i)
 
 	if (!(v & 1) && sp_cmpxchg32(&f->lock, v, v + 1) == v)
 		return 1;
-	return sp_flow_lock_slow(i);
+	return sp_lock(SP_LOCK_FLOW, i);
 }
 
 SP_INLINE void sp_flow_unlock(struct sp_flow *f)
 {
-	sp_unlock(&f->lock, f->lock + 1);
-}
-
-SP_GLOBAL int sp_set_lock(sp_u32 b)
-{
-	struct sp_set *set = sp_set_at(b);
-
-	if (!set)
-		return 0;
-	for (int n = 0; n < SP_LOCK_TRIES; n++) {
-		if (!SP_READ(set->lock) && sp_cmpxchg32(&set->lock, 0, 1) == 0)
-			return 1;
-		sp_relax(n);
-	}
-	return 0;
+	sp_unlock(&f->lock, SP_READ(f->lock) + 1);
 }
 
 /* ---- tags ------------------------------------------------------------------------------------------------------- */
@@ -288,14 +304,14 @@ SP_INLINE int sp_key_same(struct sp_key *shared, const struct sp_key *key)
 }
 
 /* Finds the key in one set: index + 1, or 0. Without locks: see "no stale hit". */
-SP_INLINE sp_u32 sp_set_find(sp_u32 b, sp_u16 tag, const struct sp_key *key)
+SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, struct sp_pkt *p)
 {
 	struct sp_set *set = sp_set_at(b);
 
-	if (!set)
+	if (!set || !p)
 		return 0;
 	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
-		const sp_u64 diff = SP_READ(set->tags[i]) ^ (tag * SP_LANES);
+		const sp_u64 diff = SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES);
 		/* the top bit of each lane that is 0; lanes above one may be wrong, the key decides */
 		const sp_u64 match = (diff - SP_LANES) & ~diff & (SP_LANES << 15);
 
@@ -308,7 +324,7 @@ SP_INLINE sp_u32 sp_set_find(sp_u32 b, sp_u16 tag, const struct sp_key *key)
 			if (!((match >> (16 * lane + 15)) & 1))
 				continue;
 			f = sp_flow_at(at);
-			if (f && sp_key_same(&f->key, key) && SP_READ(f->phase) != SP_PHASE_FREE)
+			if (f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE)
 				return at + 1;
 		}
 	}
@@ -325,8 +341,8 @@ SP_GLOBAL sp_u32 sp_flow_find(struct sp_pkt *p)
 	if (!p || !c)
 		return 0;
 	sp_place(&where, p->hash, c->sets);
-	at = sp_set_find(where.set[0], where.tag, &p->key);
-	return at ? at : sp_set_find(where.set[1], where.tag, &p->key);
+	at = sp_set_find(where.set[0], where.tag, p);
+	return at ? at : sp_set_find(where.set[1], where.tag, p);
 }
 
 /* ---- removal --------------------------------------------------------------------------------------------------- */
@@ -600,7 +616,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	if (!p || !c || !s)
 		return SP_R_TABLE_FULL;
 	sp_place(&where, p->hash, c->sets);
-	if (!sp_set_lock(where.set[0]))
+	if (!sp_lock(SP_LOCK_SET, where.set[0]))
 		return SP_R_BUSY;
 	at = sp_flow_find(p);
 	if (at) {
@@ -639,7 +655,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 out:
 	set = sp_set_at(where.set[0]);
 	if (set)
-		sp_unlock(&set->lock, 0);
+		sp_unlock(&set->lock, SP_READ(set->lock) + 1);
 	return why;
 }
 

@@ -155,35 +155,37 @@ SP_INLINE int sp_load_some(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
 #define SP_SUM_CHUNK 64u
 #define SP_SUM_CHUNKS (9216 / 64)
 
+/* Sum of the next bytes at off, at most a chunk of the `left` ones; not folded. Negative when they are not there. */
+SP_GLOBAL long sp_sum_chunk(sp_dev *dev, sp_u32 off, sp_u32 left)
+{
+	sp_u32 n = left < SP_SUM_CHUNK ? left : SP_SUM_CHUNK;
+	sp_u32 chunk[SP_SUM_CHUNK / 4] = {};
+	sp_u64 acc = 0;
+
+	SP_OPAQUE(n);
+	if (n < 1 || n > SP_SUM_CHUNK || sp_load_far(dev, off, chunk, n))
+		return -1;
+	for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
+		acc += chunk[w];
+	return (long)acc;
+}
+
 /* One's complement sum of len bytes at off, folded; 0 when they are not there. */
 SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 {
 	sp_u64 acc = seed;
 
-	for (int i = 0; i < SP_SUM_CHUNKS; i++) {
-		sp_u32 chunk[SP_SUM_CHUNK / 4];
+	for (sp_u32 done = 0; done < SP_SUM_CHUNKS * SP_SUM_CHUNK; done += SP_SUM_CHUNK) {
+		long sum;
 
-		if (len < SP_SUM_CHUNK)
-			break;
-		if (sp_load_far(dev, off, chunk, SP_SUM_CHUNK))
+		if (done >= len)
+			return (int)sp_fold(acc);
+		sum = sp_sum_chunk(dev, off + done, len - done);
+		if (sum < 0)
 			return 0;
-		for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
-			acc += chunk[w];
-		off += SP_SUM_CHUNK;
-		len -= SP_SUM_CHUNK;
+		acc += (sp_u64)sum;
 	}
-	if (len >= SP_SUM_CHUNK)
-		return 0;
-	if (len) {
-		sp_u32 chunk[SP_SUM_CHUNK / 4] = {}, last = len - 1;
-
-		SP_OPAQUE(last); /* as in sp_load_some() */
-		if (last >= SP_SUM_CHUNK || sp_load_far(dev, off, chunk, last + 1))
-			return 0;
-		for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
-			acc += chunk[w];
-	}
-	return (int)sp_fold(acc);
+	return 0;
 }
 
 /* ---- the route back to a source ------------------------------------------------------------------------------- */

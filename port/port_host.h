@@ -53,8 +53,8 @@ SP_INLINE void sp_unlock(sp_u32 *p, sp_u32 v)
 /* Threads, unlike the kernel's programs, can be preempted while they hold a lock: let them run. */
 SP_INLINE void sp_relax(int n)
 {
-	if (n > 100)
-		sched_yield();
+	(void)n;
+	sched_yield();
 }
 
 SP_INLINE int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
