@@ -11,7 +11,7 @@ B         := build
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 CFLAGS  ?= -O2 -g
 CPPFLAGS += -I. -I$(B)/gen
-ALL_CFLAGS = -std=gnu11 $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP
+ALL_CFLAGS = -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 LDLIBS  := -lbpf -lmnl -lpcap
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-missing-declarations -I. -I/usr/include/$(shell uname -m)-linux-gnu
@@ -29,7 +29,7 @@ CTL_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
 CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 
 .PHONY: all help deps demo check clean
-all: $(B)/sally ## build build/sally, kernel programs embedded
+all: $(B)/sally $(B)/man/sally-reasons.7 ## build build/sally, kernel programs embedded
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ $(B)/libhost.a: $(HOST_OBJ)
 $(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
 
+$(B)/man/sally-reasons.7: $(B)/sally
+	@mkdir -p $(@D)
+	$< reasons --man > $@.tmp
+	mv $@.tmp $@
+
 deps: ## install the Debian packages that are missing (root)
 	@packaging/install-deps
 
@@ -68,7 +73,7 @@ demo: ## the story of the firewall, told by live events of real packets (root)
 	@B=$(B) demo/run
 
 # cheap parts first; a part that is not named here comes last
-CHECK_ORDER := style headers man unit verifier scenario captures stress net vm
+CHECK_ORDER := style headers man cli unit verifier scenario captures ctl stress net vm
 IN_ORDER = $(filter $(CHECKS),$(CHECK_ORDER:%=check-%)) $(filter-out $(CHECK_ORDER:%=check-%),$(CHECKS))
 check: ## everything that can be checked, to the end, with a summary (root)
 	@$(MAKE) --no-print-directory deps
