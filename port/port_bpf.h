@@ -158,12 +158,12 @@ SP_INLINE int sp_load_some(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
 /* Sum of the next bytes at off, at most a chunk of the `left` ones; not folded. Negative when they are not there. */
 SP_GLOBAL long sp_sum_chunk(sp_dev *dev, sp_u32 off, sp_u32 left)
 {
-	sp_u32 n = left < SP_SUM_CHUNK ? left : SP_SUM_CHUNK;
+	sp_u32 last = (left < SP_SUM_CHUNK ? left : SP_SUM_CHUNK) - 1;
 	sp_u32 chunk[SP_SUM_CHUNK / 4] = {};
 	sp_u64 acc = 0;
 
-	SP_OPAQUE(n);
-	if (n < 1 || n > SP_SUM_CHUNK || sp_load_far(dev, off, chunk, n))
+	SP_OPAQUE(last); /* as in sp_load_some() */
+	if (last >= SP_SUM_CHUNK || sp_load_far(dev, off, chunk, last + 1))
 		return -1;
 	for (int w = 0; w < (int)(SP_SUM_CHUNK / 4); w++)
 		acc += chunk[w];
