@@ -107,6 +107,25 @@ static const char *link_name(const struct sp_link *l, char buf[32])
 	return buf;
 }
 
+/* What has changed since 'up' and needs a new one. */
+static void print_warnings(const struct picture *p)
+{
+	static const char again[] = "'sally down' and 'sally up' put it right";
+	int i, was_gateway = !!(p->live.t.config->flags & SP_CONFIG_GATEWAY);
+
+	for (i = 0; i < p->links.count; i++) {
+		const struct sp_link *l = &p->links.link[i];
+
+		if (l->zone == SP_ZONE_NONE && l->has_default_route)
+			printf("  NOT GUARDED: %s has a default route now; %s\n", l->name, again);
+		if (l->is_unhooked)
+			printf("  NOT GUARDED: somebody took the programs off %s; %s\n", l->name, again);
+	}
+	if (was_gateway != p->links.forwarding)
+		printf("  ATTENTION: this machine forwards packets %s; %s\n",
+		       was_gateway ? "no longer" : "now, but came up as a host", again);
+}
+
 static void print_links(const struct picture *p)
 {
 	char buf[32];
@@ -123,10 +142,7 @@ static void print_links(const struct picture *p)
 				       l->xdp ? "XDP" : "TC", *l->note ? " (" : "", l->note, *l->note ? ")" : "");
 		}
 	}
-	for (i = 0; i < p->links.count; i++)
-		if (p->links.link[i].zone == SP_ZONE_NONE && p->links.link[i].has_default_route)
-			printf("  NOT GUARDED: %s has a default route; 'sally down' and 'sally up' would take it in\n",
-			       p->links.link[i].name);
+	print_warnings(p);
 }
 
 static void print_table(const struct picture *p)
@@ -212,7 +228,7 @@ static void json_links(struct sp_json *j, const struct picture *p)
 		sp_json_str(j, "name", l->name);
 		sp_json_u64(j, "index", (sp_u64)l->ifindex);
 		sp_json_str(j, "zone", sp_zone_name(l->zone));
-		sp_json_bool(j, "guarded", l->zone != SP_ZONE_NONE);
+		sp_json_bool(j, "guarded", l->zone != SP_ZONE_NONE && !l->is_unhooked);
 		sp_json_str(j, "mode", l->zone == SP_ZONE_NONE ? "" : l->xdp ? "xdp" : "tc");
 		sp_json_str(j, "note", l->note);
 		sp_json_close(j);

@@ -21,6 +21,7 @@
 #define SP_LEASE_NS (3 * SP_NS_PER_S)
 #define SP_RENEW_NS SP_NS_PER_S
 #define SP_POLL_MS 100
+#define SP_WATCH_RST 4 /* the flag's bit in a TCP header */
 
 static const char help[] =
 	"Usage: sally watch [--json] [--count N] [--seconds S]\n\n"
@@ -102,6 +103,36 @@ static const char *kind_name(unsigned kind)
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
 }
 
+/* What a person wants to read: for the end of a conversation how it ended, else why the packet was decided so. */
+static const char *sentence(const struct sp_event *e)
+{
+	if (e->kind != SP_EVENT_CLOSED)
+		return sp_reason_text(e->reason);
+	return e->tcp_flags & SP_WATCH_RST ? "its sender has reset the conversation" :
+					     "both ends have closed the conversation";
+}
+
+static const char *icmp_name(const struct sp_event *e)
+{
+	static const struct {
+		sp_u8 proto, type;
+		const char *name;
+	} names[] = {
+		{ 1, 0, " (echo reply)" },	   { 1, 3, " (unreachable)" },	  { 1, 5, " (redirect)" },
+		{ 1, 8, " (echo request)" },	   { 1, 11, " (time exceeded)" }, { 58, 1, " (unreachable)" },
+		{ 58, 2, " (packet too big)" },	   { 58, 3, " (time exceeded)" }, { 58, 128, " (echo request)" },
+		{ 58, 129, " (echo reply)" },	   { 58, 133, " (router solicitation)" },
+		{ 58, 134, " (router advertisement)" }, { 58, 135, " (neighbour solicitation)" },
+		{ 58, 136, " (neighbour advertisement)" }, { 58, 137, " (redirect)" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].proto == e->proto && names[i].type == e->icmp_type)
+			return names[i].name;
+	return "";
+}
+
 static void print_text(const struct watch *w, const struct sp_event *e)
 {
 	char when[40], src[SP_ENDPOINT_TEXT], dst[SP_ENDPOINT_TEXT], proto[8];
@@ -113,9 +144,9 @@ static void print_text(const struct watch *w, const struct sp_event *e)
 	} else {
 		sp_text_endpoint(src, &e->src, e->family, e->proto, sp_ntoh16(e->sport));
 		sp_text_endpoint(dst, &e->dst, e->family, e->proto, sp_ntoh16(e->dport));
-		printf("%-6s %s -> %s", sp_text_proto(e->proto, proto), src, dst);
+		printf("%-6s %s -> %s%s", sp_text_proto(e->proto, proto), src, dst, icmp_name(e));
 	}
-	printf("  %s: %s\n", sp_reason_name(e->reason), sp_reason_text(e->reason));
+	printf("  %s: %s\n", e->kind == SP_EVENT_CLOSED ? "closed" : sp_reason_name(e->reason), sentence(e));
 }
 
 static void json_end(struct sp_json *j, const struct sp_event *e, const struct sp_addr *a, sp_be16 port, const char *name,
@@ -142,7 +173,7 @@ static void print_json(struct watch *w, const struct sp_event *e)
 	sp_json_str(&j, "event", kind_name(e->kind));
 	sp_json_str(&j, "verdict", sp_reason_verdict(e->reason) == SP_PASS ? "pass" : "drop");
 	sp_json_str(&j, "reason", sp_reason_name(e->reason));
-	sp_json_str(&j, "text", sp_reason_text(e->reason));
+	sp_json_str(&j, "text", sentence(e));
 	if (e->family != SP_FAMILY_NONE) {
 		sp_json_u64(&j, "family", e->family);
 		sp_json_str(&j, "proto", sp_text_proto(e->proto, proto));

@@ -64,8 +64,8 @@ void sp_close_fd(int *fd)
 }
 
 /*
- * CAP_NET_ADMIN for the hooks and netlink, CAP_BPF (or the older CAP_SYS_ADMIN) for programs, maps and
- * pins.
+ * CAP_NET_ADMIN for the hooks and netlink; CAP_SYS_ADMIN to find out whose program is on an interface and to mount the BPF
+ * file system. It includes CAP_BPF.
  */
 int sp_privilege_check(struct sp_err *err)
 {
@@ -76,9 +76,9 @@ int sp_privilege_check(struct sp_err *err)
 	if (syscall(SYS_capget, &head, data))
 		return sp_err_errno(err, -errno, "can not read the capabilities of this process");
 	have = data[0].effective | (sp_u64)data[1].effective << 32;
-	if (have >> CAP_NET_ADMIN & 1 && (have >> CAP_BPF & 1 || have >> CAP_SYS_ADMIN & 1))
+	if (have >> CAP_NET_ADMIN & 1 && have >> CAP_SYS_ADMIN & 1)
 		return 0;
-	return sp_err_set(err, -EPERM, "needs root (CAP_BPF, CAP_NET_ADMIN)");
+	return sp_err_set(err, -EPERM, "needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN)");
 }
 
 /* The kernel's number for this network namespace; never given out again (Linux 5.14). */

@@ -39,6 +39,7 @@ struct sp_link {
 	int carrier; /* the ifindex that this one sits on; 0: none */
 	sp_u8 zone; /* enum sp_zone; SP_ZONE_NONE: not guarded */
 	sp_u8 xdp; /* ingress is judged at XDP */
+	sp_u8 is_unhooked; /* of a live instance: somebody has taken our programs off */
 	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
 };
 

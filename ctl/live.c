@@ -155,8 +155,11 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 		return rc;
 	for (i = 0; i < out->count; i++) {
 		key = (sp_u32)out->link[i].ifindex;
-		if (!bpf_map_lookup_elem(l->fd_ifaces, &key, &iface))
-			join_iface(&out->link[i], &iface);
+		if (bpf_map_lookup_elem(l->fd_ifaces, &key, &iface))
+			continue;
+		join_iface(&out->link[i], &iface);
+		/* one program for each direction */
+		out->link[i].is_unhooked = sp_hook_count(out->link[i].ifindex) < 2;
 	}
 	/* those that are gone: an index that no interface has any more */
 	known = *out;

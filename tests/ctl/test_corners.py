@@ -175,6 +175,18 @@ def test_lost_pins(net):
     net.sally("down", code=4)
 
 
+def test_status_says_what_is_no_longer_guarded(net):
+    net.sally("up", "--mode", "tc", "--flows", FLOWS)
+    assert "NOT GUARDED" not in net.sally("status")
+    net.run("tc", "qdisc", "del", "dev", "w0", "clsact")
+    assert "NOT GUARDED: somebody took the programs off w0" in net.sally("status")
+    assert [i["guarded"] for i in json.loads(net.sally("status", "--json"))["interfaces"]] == [False]
+    net.ip("route", "add", "default", "dev", "l0", "metric", "9")
+    net.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    text = net.sally("status")
+    assert "NOT GUARDED: l0 has a default route now" in text and "came up as a host" in text
+
+
 def test_up_that_was_killed_is_cleaned_up(net):
     clean = net.traces()
     for step in range(8):
