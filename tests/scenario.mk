@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Scenarios: one text, run natively and by the kernel's programs, with one verdict, reason and counter.
 
-CHECKS += check-scenario
+CHECKS += check-scenario check-scenario-runner
 
 SCENARIOS := $(sort $(wildcard tests/scenarios/*/*.scn))
 SCENARIO_LIB := $(B)/tests/scenario/native.o $(B)/tests/scenario/kernel.o
@@ -15,9 +15,16 @@ $(B)/tests/scenario/kernel.o: tests/scenario/kernel.c $(SKEL)
 $(B)/scenario: $(SCENARIO_OBJ) $(SCENARIO_LIB) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: check-scenario check-rfc-table
+.PHONY: check-scenario check-scenario-runner check-rfc-table
 check-scenario: $(B)/scenario check-rfc-table ## every scenario on the native engine, at TC and at XDP
-	$(B)/scenario --every-reason $(SCENARIOS)
+	@$(B)/scenario --every-reason $(SCENARIOS)
+
+check-scenario-runner: $(B)/scenario ## the runner of scenarios fails when it must, and says where
+	SCENARIO=$(abspath $(B)/scenario) $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/scenario
 
 check-rfc-table: ## docs/rfc-scenarios.md says which scenario holds which line of an RFC
 	$(PYTHON) tests/scenario/rfc_table.py --check
+
+.PHONY: rfc-table
+rfc-table: ## write docs/rfc-scenarios.md anew
+	$(PYTHON) tests/scenario/rfc_table.py --write

@@ -142,6 +142,8 @@ static int parse_flow_ends(struct words *ws, struct step *st)
 	if (words_endpoint(ws, proto_has_ports(proto), &st->pkt.family, st->pkt.src, &st->pkt.sport) ||
 	    words_endpoint(ws, proto_has_ports(proto), &family, st->pkt.dst, &st->pkt.dport))
 		return -1;
+	if (family != st->pkt.family)
+		return words_fail(ws, "the two ends are not of one family");
 	if (words_take(ws, "echo-id")) {
 		if (words_number(ws, 65535, &id))
 			return -1;
@@ -279,6 +281,8 @@ static int parse_connect(struct script *s, struct words *ws, int line)
 	if (words_endpoint(ws, 1, &ends.family, ends.src, &ends.sport) || !words_take(ws, ">") ||
 	    words_endpoint(ws, 1, &family, ends.dst, &ends.dport))
 		return words_fail(ws, "'connect in> john:40000 > web:80', as for a packet");
+	if (family != ends.family)
+		return words_fail(ws, "the two ends are not of one family");
 	if (parse_handshake(ws, &h))
 		return -1;
 	handshake_packet(s, line, &ends, 0, &h, arrow, 0x02,
