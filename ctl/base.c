@@ -124,7 +124,7 @@ static int log_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 		return 0;
 	if (level == LIBBPF_WARN && strstr(text, "BEGIN PROG LOAD LOG"))
 		keep_verifier_cause(text);
-	else if (level == LIBBPF_WARN && !log_cause[0])
+	else if (level == LIBBPF_WARN && !log_cause[0] && !strstr(text, "RLIMIT_MEMLOCK"))
 		snprintf(log_cause, sizeof(log_cause), "%.*s", (int)strcspn(text, "\n"), text);
 	if (log_fn)
 		log_fn(text);

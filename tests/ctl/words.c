@@ -156,7 +156,8 @@ static void filters_match(void)
 
 static void json_is_well_formed(void)
 {
-	static const char want[] = "{\"a\": \"q\\\"b\\\\n\\u000a\", \"l\": [1, 2, {\"x\": true}], \"e\": {}, \"z\": false}\n{}\n";
+	static const char want[] = "{\"a\": \"q\\\"b\\\\n\\u000a\", \"l\": [1, 2, {\"x\": true}], "
+				   "\"e\": {}, \"z\": false}\n{}\n";
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
