@@ -27,9 +27,10 @@
  *   No entry that cannot expire: a way with a tag is either live, stale (recycled in line or swept), or in phase
  *     FREE because a release lost its bounded fight for the tag word; the sweeper empties those too. A CLAIMED way
  *     has an owner that runs with preemption off and publishes or gives back after a bounded number of steps.
- *   Locks are try-locks with a bound (SP_LOCK_TRIES times SP_LOCK_TURNS). Holders run for some 100 ns with preemption off; losing a lock
- *     that long means that the other CPU was stopped by its hypervisor. Then the packet is dropped, reason BUSY:
- *     nothing is passed unjudged, and nothing is half written.
+ *   Locks are try-locks with a bound (SP_LOCK_TRIES times SP_LOCK_TURNS). Holders run for some 100 ns with preemption
+ *     off; it takes longer only when a hypervisor has stopped the other CPU, and then waiting is what the kernel's own
+ *     spinlocks do, too. When the bound is reached the packet is dropped, reason BUSY: nothing is passed unjudged, and
+ *     nothing is half written.
  *   Torn reads: user space, the sweeper's first look and the search read fields while others write. They act on it
  *     only after locking and looking again, except listings, which may show one wrong line.
  *
@@ -51,7 +52,7 @@
 #include "siphash.h"
 
 #define SP_LOCK_TRIES 32 /* a turn */
-#define SP_LOCK_TURNS 64
+#define SP_LOCK_TURNS 32768 /* some 10 ms: only a CPU that its hypervisor has stopped holds a lock so long */
 #define SP_TAG_TRIES 64
 #define SP_ROOMY 10 /* free ways in the first set that make the second not worth a look */
 #define SP_SHARE_MIN 32 /* unanswered conversations that every source may have */
@@ -229,15 +230,30 @@ SP_GLOBAL int sp_lock_turn(sp_u32 kind, sp_u32 i)
 	return 0;
 }
 
-/* Takes the lock of set, conversation or datagram i: odd while held. Two short loops cost the verifier less than a long one. */
+struct sp_wait {
+	sp_u32 kind, i;
+	int taken;
+};
+
+static SP_CALLBACK long sp_lock_wait(sp_u32 turn, void *arg)
+{
+	struct sp_wait *w = arg;
+
+	w->taken = sp_lock_turn(w->kind, w->i);
+	if (!w->taken)
+		sp_relax(turn);
+	return w->taken; /* 1 ends the loop */
+}
+
+/* Takes the lock of set, conversation or datagram i: odd while held. */
 SP_GLOBAL int sp_lock(sp_u32 kind, sp_u32 i)
 {
-	for (int turn = 0; turn < SP_LOCK_TURNS; turn++) {
-		if (sp_lock_turn(kind, i))
-			return 1;
-		sp_relax(turn);
-	}
-	return 0;
+	struct sp_wait w = { kind, i, 0 };
+
+	w.taken = sp_lock_turn(kind, i);
+	if (!w.taken)
+		sp_repeat(SP_LOCK_TURNS, sp_lock_wait, &w);
+	return w.taken;
 }
 
 SP_INLINE int sp_flow_lock(struct sp_flow *f, sp_u32 i)

@@ -158,11 +158,23 @@ RULES = [licence, purpose, tabs, white_space, columns, length, functions, guard,
          marks, places]
 
 
+def paths(root):
+    """What git knows; without git, or in an unpacked archive, all that was not built."""
+    try:
+        out = subprocess.run(["git", "-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others",
+                              "--exclude-standard"], capture_output=True, check=True).stdout
+        return set(filter(None, out.decode().split("\0")))
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        found = set()
+    for folder, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if not re.match(r"build|\.git$|__pycache__$|\.pytest_cache$", f)]
+        found |= {os.path.relpath(os.path.join(folder, name), root) for name in names}
+    return found
+
+
 def sources(root):
     """Every text file that belongs to the project."""
-    out = subprocess.run(["git", "-C", root, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others",
-                          "--exclude-standard"], capture_output=True, check=True).stdout
-    for path in sorted(set(filter(None, out.decode().split("\0")))):
+    for path in sorted(paths(root)):
         full = os.path.join(root, path)
         if os.path.islink(full) or not os.path.isfile(full):
             continue
