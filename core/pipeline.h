@@ -7,6 +7,7 @@
  *   SP_READ(x), SP_WRITE(x, v)       one load, one store, not torn, not repeated
  *   SP_OPAQUE(x)                     hides from the compiler what it knows of x
  *   sp_cmpxchg32/64(p, old, new), sp_fetch_add(p, n), sp_unlock(p, v), sp_relax(n)
+ *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i)
  *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?

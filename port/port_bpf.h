@@ -26,6 +26,8 @@
 #define sp_fetch_add(p, n) __sync_fetch_and_add((p), (n))
 /* a full exchange: BPF has no store with release order */
 #define sp_unlock(p, v) ((void)__sync_lock_test_and_set((p), (v)))
+#define SP_CALLBACK __attribute__((noinline))
+#define sp_repeat(n, f, arg) ((void)bpf_loop((n), (f), (arg), 0))
 #define sp_relax(n) ((void)(n))
 #define SP_STEP(what, a, b) ((void)0)
 

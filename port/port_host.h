@@ -51,10 +51,19 @@ SP_INLINE void sp_unlock(sp_u32 *p, sp_u32 v)
 }
 
 /* Threads, unlike the kernel's programs, can be preempted while they hold a lock: let them run. */
-SP_INLINE void sp_relax(int n)
+SP_INLINE void sp_relax(sp_u32 n)
 {
 	(void)n;
 	sched_yield();
+}
+
+#define SP_CALLBACK
+
+SP_INLINE void sp_repeat(sp_u32 n, long (*f)(sp_u32 i, void *arg), void *arg)
+{
+	for (sp_u32 i = 0; i < n; i++)
+		if (f(i, arg))
+			return;
 }
 
 SP_INLINE int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
