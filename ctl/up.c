@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 
 #include "internal.h"
 
@@ -163,6 +164,22 @@ static int guard_ways_in(struct run *r, sp_u8 zone, struct sp_err *err)
 	return rc;
 }
 
+/*
+ * The trusted side must speak first for a connection to be picked up. Somebody inside who receives a long answer only
+ * acknowledges it; if what he is sent were stopped before his next acknowledgement comes by, he would never speak again.
+ * So the ways in from the inside are guarded this much earlier than those from the outside: longer than most round trips.
+ * (A connection that begins in this very moment waits for its server to repeat the SYN ACK that was not seen.)
+ */
+#define SP_LISTEN_NS 300000000L
+
+static void listen_to_the_inside(const struct run *r)
+{
+	const struct timespec wait = { .tv_nsec = SP_LISTEN_NS };
+
+	if (r->up->flags & SP_CONFIG_GATEWAY)
+		nanosleep(&wait, NULL);
+}
+
 static int attach(struct run *r, struct sp_err *err)
 {
 	int rc = sp_adopt(r->up, &r->live.t, err);
@@ -171,6 +188,8 @@ static int attach(struct run *r, struct sp_err *err)
 		rc = guard_ways_out(r, err);
 	if (!rc)
 		rc = guard_ways_in(r, SP_ZONE_INSIDE, err);
+	if (!rc)
+		listen_to_the_inside(r);
 	if (!rc)
 		rc = guard_ways_in(r, SP_ZONE_OUTSIDE, err);
 	return rc;
