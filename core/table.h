@@ -52,7 +52,7 @@
 #include "siphash.h"
 
 #define SP_LOCK_TRIES 32 /* a turn */
-#define SP_LOCK_TURNS 32768 /* some 10 ms: only a CPU that its hypervisor has stopped holds a lock so long */
+#define SP_LOCK_TURNS 32768 /* some 10 ms */
 #define SP_TAG_TRIES 64
 #define SP_ROOMY 10 /* free ways in the first set that make the second not worth a look */
 #define SP_SHARE_MIN 32 /* unanswered conversations that every source may have */
@@ -170,16 +170,13 @@ SP_INLINE sp_u32 sp_share(struct sp_config *c, struct sp_state *s)
 
 /* ---- phase changes, under the conversation's lock ------------------------------------------------------------ */
 
-/* Moves a conversation to a phase and keeps the counts. FREE counts nowhere. */
-SP_INLINE void sp_flow_phase(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u32 phase)
+/* Counts that a conversation has gone from one phase to another. FREE counts nowhere. */
+SP_INLINE void sp_flow_recount(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u32 old, sp_u32 phase)
 {
-	const sp_u32 old = f->phase, from = sp_class_of(old), to = sp_class_of(phase);
+	const sp_u32 from = sp_class_of(old), to = sp_class_of(phase);
 	const sp_u32 had = old != SP_PHASE_FREE, has = phase != SP_PHASE_FREE;
 	const sp_u32 waited = had && from == SP_CLASS_UNANSWERED, waits = has && to == SP_CLASS_UNANSWERED;
 
-	if (old == phase)
-		return;
-	SP_WRITE(f->phase, (sp_u8)phase);
 	if (had && has && from == to)
 		return;
 	if (had)
@@ -191,6 +188,17 @@ SP_INLINE void sp_flow_phase(struct sp_config *c, struct sp_state *s, struct sp_
 
 		sp_source_add(s, sp_source_cells(c, &f->key.addr[end], f->key.family), waits ? 1 : (sp_u32)-1);
 	}
+}
+
+/* Moves a conversation to a phase and keeps the counts. */
+SP_INLINE void sp_flow_phase(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u32 phase)
+{
+	const sp_u32 old = f->phase;
+
+	if (old == phase)
+		return;
+	SP_WRITE(f->phase, (sp_u8)phase);
+	sp_flow_recount(c, s, f, old, phase);
 }
 
 /* ---- locks ------------------------------------------------------------------------------------------------------ */
@@ -242,7 +250,7 @@ static SP_CALLBACK long sp_lock_wait(sp_u32 turn, void *arg)
 	w->taken = sp_lock_turn(w->kind, w->i);
 	if (!w->taken)
 		sp_relax(turn);
-	return w->taken; /* 1 ends the loop */
+	return w->taken != 0; /* 1 ends the loop */
 }
 
 /* Takes the lock of set, conversation or datagram i: odd while held. */

@@ -43,8 +43,24 @@ SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow 
 		phase = sp_tcp_begin(f, p);
 	else
 		phase = sp_pseudo_phase(p->kind, 0);
-	sp_flow_phase(c, s, f, phase);
+	/* from FREE, whatever stands there: see sp_restart() */
+	SP_WRITE(f->phase, (sp_u8)phase);
+	sp_flow_recount(c, s, f, SP_PHASE_FREE, phase);
 	sp_account(f, p);
+}
+
+/*
+ * Begins a conversation that is over anew, in its place. Its phase is never FREE meanwhile: a search by another CPU would
+ * pass it by, and an insertion would put the same key into the table again.
+ */
+SP_INLINE void sp_restart(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
+{
+	/* counts belong to the new initiator: leave the old one's first */
+	sp_flow_recount(c, s, f, f->phase, SP_PHASE_FREE);
+	sp_flow_fill(f, p);
+	f->generation = SP_READ(c->generation);
+	sp_begin(c, s, f, p);
+	p->event = SP_EVENT_NEW;
 }
 
 /* Does the packet come from where its end of the conversation lives? The other end's zone is learnt from its first one. */
@@ -72,7 +88,7 @@ SP_INLINE int sp_pseudo_track(const struct sp_flow *f, const struct sp_pkt *p, i
 
 /*
  * Judges p against conversation p->flow and records it. Returns a reason, SP_TRACK_MISS or SP_TRACK_REOPEN.
- * restart: policy has agreed to a new beginning in the same place.
+ * restart: policy has agreed to a new beginning in the same place, if it is still over: another CPU may have begun it.
  */
 SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 {
@@ -95,16 +111,6 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		goto out;
 	}
 	from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
-	if (restart) {
-		/* counts belong to the new initiator: leave the old one's first */
-		sp_flow_phase(c, s, f, SP_PHASE_FREE);
-		sp_flow_fill(f, p);
-		f->generation = SP_READ(c->generation);
-		sp_begin(c, s, f, p);
-		p->event = SP_EVENT_NEW;
-		reason = SP_R_REOPENED;
-		goto out;
-	}
 	if (!sp_right_side(f, p->zone, from_initiator)) {
 		reason = SP_R_WRONG_SIDE;
 		goto out;
@@ -116,6 +122,10 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		reason = sp_pseudo_track(f, p, from_initiator, &next);
 	if (reopen) {
 		reason = SP_TRACK_REOPEN;
+		if (restart) {
+			sp_restart(c, s, f, p);
+			reason = SP_R_REOPENED;
+		}
 		goto out;
 	}
 	if (reason == SP_R_CHALLENGE)
