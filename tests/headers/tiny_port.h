@@ -7,6 +7,7 @@
 
 #define SP_GLOBAL static __attribute__((unused, noinline))
 #define SP_CALLBACK __attribute__((unused, noinline))
+#define SP_CALLBACK __attribute__((unused, noinline))
 #define SP_READ(x) (*(const volatile __typeof__(x) *)&(x))
 #define SP_WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 #define SP_OPAQUE(x) ((void)(x))
@@ -26,6 +27,7 @@ sp_u64 sp_cmpxchg64(sp_u64 *p, sp_u64 old, sp_u64 new_);
 sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n);
 void sp_unlock(sp_u32 *p, sp_u32 v);
 void sp_relax(sp_u32 n);
+void sp_repeat(sp_u32 n, long (*f)(sp_u32 i, void *arg), void *arg);
 void sp_repeat(sp_u32 n, long (*f)(sp_u32 i, void *arg), void *arg);
 sp_u32 sp_seconds(sp_u64 ns);
 
