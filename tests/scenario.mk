@@ -17,7 +17,7 @@ $(B)/scenario: $(SCENARIO_OBJ) $(SCENARIO_LIB) $(B)/libhost.a
 
 .PHONY: check-scenario check-scenario-runner check-rfc-table
 check-scenario: $(B)/scenario check-rfc-table ## every scenario on the native engine, at TC and at XDP
-	@$(B)/scenario --every-reason $(SCENARIOS)
+	@$(B)/scenario --every-reason --random 4000 $(SCENARIOS)
 
 check-scenario-runner: $(B)/scenario ## the runner of scenarios fails when it must, and says where
 	SCENARIO=$(abspath $(B)/scenario) $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/scenario

@@ -11,6 +11,7 @@
 #include "script.h"
 
 #define ENGINES 3
+#define RANDOM_RUNS 10
 
 struct suite {
 	struct tengine *engine[ENGINES], *twin;
@@ -24,8 +25,9 @@ struct suite {
 static const struct tengine_ops *const engines[ENGINES] = { &tengine_native, &tengine_tc, &tengine_xdp };
 
 static const char usage[] =
-	"usage: scenario [--engine native|tc|xdp|all] [--every-reason] [--verbose] FILE...\n"
+	"usage: scenario [--engine native|tc|xdp|all] [--every-reason] [--random N [--seed S]] [--verbose] FILE...\n"
 	"  --every-reason  fail unless each reason of core/reasons.h was seen (but those of later issues)\n"
+	"  --random N      N random packets, ten times, on the kernel's engines against the native one\n"
 	"exit: 0 all passed, 1 something failed, 2 usage\n";
 
 /* Reasons that no scenario can produce: a configuration is still to come, or two processors are needed. */
@@ -132,6 +134,41 @@ static void check_every_reason(struct suite *su)
 		su->passed++;
 }
 
+static void say_reasons(struct suite *su, int e)
+{
+	struct sp_counter c[SP_REASON_COUNT];
+
+	if (!su->verbose || engines[e]->counters(su->engine[e], c))
+		return;
+	for (unsigned i = 0; i < SP_REASON_COUNT; i++)
+		if (c[i].packets)
+			printf("%s %llu\n", sp_reason_name(i), c[i].packets);
+}
+
+/* The kernel's engines against the native one, each with its own seeds. */
+static void run_random(struct suite *su, unsigned packets, sp_u64 seed)
+{
+	char text[1000];
+
+	for (int e = 1; e < ENGINES; e++) {
+		if (!(su->wanted & 1u << e))
+			continue;
+		if (su->missing[e]) {
+			su->skipped += RANDOM_RUNS;
+			continue;
+		}
+		for (sp_u64 i = 0; i < RANDOM_RUNS; i++) {
+			if (!random_run(su->engine[e], su->twin, seed + i, packets, text, sizeof(text))) {
+				su->passed++;
+				say_reasons(su, e);
+				continue;
+			}
+			printf("scenario: random packets, %s: %s\n", engines[e]->name, text);
+			su->failed++;
+		}
+	}
+}
+
 static unsigned engines_by_name(const char *name)
 {
 	for (unsigned e = 0; e < ENGINES; e++)
@@ -146,23 +183,31 @@ int main(int argc, char **argv)
 		{ "engine", required_argument, NULL, 'e' },
 		{ "every-reason", no_argument, NULL, 'r' },
 		{ "verbose", no_argument, NULL, 'v' },
+		{ "random", required_argument, NULL, 'n' },
+		{ "seed", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct suite su = { 0 };
 	int c, every_reason = 0;
+	unsigned packets = 0;
+	sp_u64 seed = 1;
 
-	while ((c = getopt_long(argc, argv, "e:rvh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "e:rvhn:s:", options, NULL)) != -1) {
 		if (c == 'e')
 			su.wanted |= engines_by_name(optarg);
 		su.verbose |= c == 'v';
 		every_reason |= c == 'r';
+		if (c == 'n')
+			packets = (unsigned)strtoul(optarg, NULL, 10);
+		if (c == 's')
+			seed = strtoull(optarg, NULL, 10);
 		if (c == 'h' || c == '?' || (c == 'e' && !engines_by_name(optarg))) {
 			fputs(usage, c == 'h' ? stdout : stderr);
 			return c == 'h' ? 0 : 2;
 		}
 	}
-	if (optind == argc) {
+	if (optind == argc && !packets) {
 		fputs(usage, stderr);
 		return 2;
 	}
@@ -174,6 +219,8 @@ int main(int argc, char **argv)
 		for (int e = 0; e < ENGINES; e++)
 			if (su.wanted & 1u << e)
 				run_file(&su, e, argv[i]);
+	if (packets)
+		run_random(&su, packets, seed);
 	if (every_reason)
 		check_every_reason(&su);
 	for (int e = 0; e < ENGINES; e++)

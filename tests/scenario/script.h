@@ -100,6 +100,9 @@ struct outcome {
  */
 void script_run(const struct script *s, struct tengine *t, struct tengine *twin, struct outcome *o);
 
+/* So many random packets on an engine and its twin. 0, or -1 with text: what differs, and the seed that shows it again. */
+int random_run(struct tengine *t, struct tengine *twin, sp_u64 seed, unsigned packets, char *text, size_t len);
+
 /* Compares the tables of two engines. 0, or -1 with text. */
 int tables_compare(struct tengine *a, struct tengine *b, char *text, size_t len);
 

@@ -97,7 +97,8 @@ def test_without_privilege_the_kernel_is_skipped_but_not_in_ci(tmp_path):
         with open(SCENARIO, "rb") as program, open(path, "rb") as scenario:
             done = subprocess.run([f"/proc/self/fd/{program.fileno()}", f"/proc/self/fd/{scenario.fileno()}"], text=True,
                                   pass_fds=(program.fileno(), scenario.fileno()), preexec_fn=nobody, timeout=60,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "CI": ci}, check=False)
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                                  env={**os.environ, "CI": ci})
         results.append((done.returncode, done.stdout.splitlines()[-1]))
         assert "engine tc can not run here" in done.stdout
     assert results == [(0, "1 passed, 0 failed, 2 skipped"), (1, "1 passed, 2 failed, 2 skipped")]
