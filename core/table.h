@@ -125,7 +125,7 @@ SP_INLINE sp_u64 sp_source_cells(struct sp_config *c, const struct sp_addr *a, s
 	sp_u64 h;
 
 	sp_sip_init(&s, c->secret);
-	sp_sip_word(&s, a->w[0]);
+	sp_sip_word(&s, SP_READ(a->w[0]));
 	sp_sip_word(&s, family);
 	h = sp_sip_end(&s, 16);
 	return (h & (SP_SKETCH_ROW - 1)) | (((h >> 32) & (SP_SKETCH_ROW - 1)) + SP_SKETCH_ROW) << 32;
@@ -511,7 +511,7 @@ SP_GLOBAL int sp_flow_merit(sp_u32 i, sp_u64 now_ns, sp_u32 share, sp_u32 waitin
 	if (class_ == SP_CLASS_CLOSING)
 		return 3;
 	end = (SP_READ(f->flags) & SP_FLOW_FROM_1) != 0;
-	return sp_source_count(sp_source_cells(c, &f->key.addr[end], f->key.family)) > share ? 2 : 1;
+	return sp_source_count(sp_source_cells(c, &f->key.addr[end], SP_READ(f->key.family))) > share ? 2 : 1;
 }
 
 /*
