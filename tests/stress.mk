@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Concurrency and capacity: several processors at work in one table, and how much it holds.
+
+CHECKS += check-stress
+
+STRESS := tests/stress/bench.c tests/stress/check.c tests/stress/churn.c tests/stress/tcp.c
+STRESS_HOST := host/engine.c host/names.c host/craft.c host/glance.c
+STRESS_DEPS := $(STRESS) $(STRESS_HOST) tests/stress/stress.h $(wildcard core/*.h port/*.h host/*.h)
+
+$(B)/stress-native: tests/stress/native.c $(STRESS_DEPS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) -O1 -g -fsanitize=thread $(CPPFLAGS) -pthread \
+		-o $@ $< $(STRESS) $(STRESS_HOST)
+
+.PHONY: check-stress
+check-stress: $(B)/stress-native ## the table under several processors, nearly full, and flooded
+	$(B)/stress-native

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What must hold of a flow table when nobody is at work in it, and when everything in it has expired. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "stress.h"
+
+#include "../../port/port_host.h"
+
+static int violations;
+
+#define HOLDS(cond, ...)                       \
+	do {                                   \
+		if (!(cond)) {                 \
+			violations++;          \
+			complain(__VA_ARGS__); \
+		}                              \
+	} while (0)
+
+struct sums {
+	sp_u32 count[SP_CLASS_COUNT];
+	sp_u32 *sketch; /* both rows, computed afresh */
+};
+
+/* One way that has a tag: is it where its key belongs, and what does it count for? */
+static void check_flow(struct bench *b, sp_u32 set, sp_u32 way, sp_u16 tag, struct sums *sums)
+{
+	struct sp_config *c = b->e->t.config;
+	const sp_u32 i = set * SP_WAYS + way;
+	struct sp_flow *f = &b->e->t.flows[i];
+	const sp_u32 class_ = sp_class_of(f->phase), end = (f->flags & SP_FLOW_FROM_1) != 0;
+	struct sp_place place;
+	struct sp_pkt p = {};
+
+	HOLDS(tag != SP_TAG_CLAIMED, "way %u is claimed and nobody is there", i);
+	HOLDS(f->phase < SP_PHASE_COUNT, "conversation %u is in phase %u", i, f->phase);
+	if (tag == SP_TAG_CLAIMED || f->phase == SP_PHASE_FREE)
+		return;
+	p.key = f->key;
+	p.hash = sp_key_hash(&f->key, c->secret);
+	sp_place(&place, p.hash, c->sets);
+	HOLDS(place.set[0] == set || place.set[1] == set, "conversation %u is not in a set of its key", i);
+	HOLDS(place.tag == tag, "conversation %u has tag %#x, its key %#x", i, tag, place.tag);
+	HOLDS(sp_flow_find(&p) == i + 1, "conversation %u is there twice: also as %u", i, sp_flow_find(&p) - 1);
+	sums->count[class_]++;
+	if (class_ == SP_CLASS_UNANSWERED) {
+		const sp_u64 cells = sp_source_cells(c, &f->key.addr[end], f->key.family);
+
+		sums->sketch[(sp_u32)cells]++;
+		sums->sketch[cells >> 32]++;
+	}
+}
+
+static void check_sums(struct bench *b, const struct sums *sums)
+{
+	struct sp_state *s = b->e->t.state;
+	sp_u32 sources = 0;
+
+	for (int i = 0; i < SP_CLASS_COUNT; i++)
+		HOLDS(s->count[i] == sums->count[i], "%u conversations are counted as %s, %u are", s->count[i],
+		      sp_class_name((unsigned)i), sums->count[i]);
+	for (sp_u32 i = 0; i < SP_SKETCH_ROWS * SP_SKETCH_ROW; i++) {
+		const sp_u32 cell = (sp_u32)b->e->t.sketch[i];
+
+		HOLDS(cell == sums->sketch[i], "cell %u of the sketch says %u, %u wait", i, cell, sums->sketch[i]);
+		sources += i < SP_SKETCH_ROW && cell;
+	}
+	HOLDS(s->sources == sources, "%u sources are counted, there are %u", s->sources, sources);
+}
+
+int check_rest(struct bench *b)
+{
+	struct sp_tables *t = &b->e->t;
+	struct sums sums = { .sketch = calloc(SP_SKETCH_ROWS * SP_SKETCH_ROW, sizeof(sp_u32)) };
+
+	violations = 0;
+	sp_host = b->e;
+	if (!sums.sketch)
+		return 1;
+	for (sp_u32 set = 0; set < t->config->sets; set++) {
+		HOLDS(!(t->sets[set].lock & 1), "the lock of set %u is held", set);
+		for (sp_u32 way = 0; way < SP_WAYS; way++) {
+			const sp_u16 tag = sp_tag_get(&t->sets[set], way);
+			struct sp_flow *f = &t->flows[set * SP_WAYS + way];
+
+			HOLDS(!(f->lock & 1), "the lock of conversation %u is held", set * SP_WAYS + way);
+			if (tag != SP_TAG_EMPTY)
+				check_flow(b, set, way, tag, &sums);
+			else
+				HOLDS(f->phase == SP_PHASE_FREE, "conversation %u lives without a tag: it can not expire",
+				      set * SP_WAYS + way);
+		}
+	}
+	for (sp_u32 i = 0; i < SP_FRAG_COUNT; i++)
+		HOLDS(!(t->frags[i].lock & 1), "the lock of fragment %u is held", i);
+	check_sums(b, &sums);
+	free(sums.sketch);
+	return violations;
+}
+
+int check_empty(struct bench *b)
+{
+	struct sp_tables *t = &b->e->t;
+	struct worker w = { .b = b };
+	const sp_u32 ticks = t->config->sets * SP_TAG_WORDS / SP_SWEEP_WORDS + 2;
+	sp_u32 left = 0;
+
+	violations = 0;
+	advance(b, 25 * 3600 * SP_NS_PER_S);
+	/* strangers knock; nothing but their packets makes time for the sweeper */
+	for (sp_u32 i = 0; i < ticks; i++) {
+		struct sp_craft c = { .proto = 17, .payload = 10 };
+		sp_u8 reason;
+
+		craft_ends(&c, 0, 0x0a000001, 0xcb007101, 1000, 2000);
+		advance(b, 1ULL << SP_TICK_SHIFT);
+		HOLDS(!send_packet(&w, 0, &c, &reason), "a stranger was let in");
+	}
+	for (sp_u32 i = 0; i < t->config->sets; i++)
+		for (sp_u32 way = 0; way < SP_WAYS; way++)
+			left += sp_tag_get(&t->sets[i], way) != SP_TAG_EMPTY;
+	HOLDS(!left, "%u ways are not empty after 25 hours", left);
+	for (int i = 0; i < SP_CLASS_COUNT; i++)
+		HOLDS(!t->state->count[i], "%u conversations are counted as %s after 25 hours", t->state->count[i],
+		      sp_class_name((unsigned)i));
+	HOLDS(!t->state->sources, "%u sources are counted after 25 hours", t->state->sources);
+	left = (sp_u32)violations;
+	return (int)left + check_rest(b);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the stress tests share: one bench for every engine, workloads for several threads, the invariants at rest. */
+#ifndef TESTS_STRESS_H
+#define TESTS_STRESS_H
+
+#include "../../host/craft.h"
+#include "../../host/engine.h"
+
+#define STRESS_THREADS 4
+#define STRESS_BASE_NS (1000 * SP_NS_PER_S)
+
+struct bench;
+
+/* Judges one packet for one thread; the reason is SP_R_NONE where the engine does not say it. */
+typedef void judge_fn(struct bench *b, int thread, const struct sp_engine_packet *p, struct sp_engine_result *out);
+
+struct bench {
+	const char *name;
+	struct sp_engine *e; /* its tables: allocated, or memory-mapped from the kernel */
+	judge_fn *judge;
+	void *engine; /* the judge's own */
+	int threads;
+	int john_inside; /* 1: John sends from the inside, 0: he is this machine (egress) */
+	void (*clock)(struct bench *b, sp_u64 now_ns); /* NULL: now_ns below is the clock */
+	int cpu[STRESS_THREADS]; /* -1: anywhere */
+	sp_u64 deadline_ms; /* of the workload that is running, monotonic clock */
+	sp_u64 now_ns; /* fake time; atomic */
+	struct sp_counter counters[STRESS_THREADS][SP_REASON_COUNT]; /* native engine */
+	sp_u64 packets, retries, failures, lives; /* atomic */
+	sp_u64 got[2]; /* atomic: verdicts of the churn */
+};
+
+struct worker {
+	struct bench *b;
+	void *work;
+	int thread;
+	sp_u32 random;
+};
+
+/* A packet in words. from_john: his; else of whoever he talks to. Returns 1: passed, 0: dropped. */
+int send_packet(struct worker *w, int from_john, struct sp_craft *c, sp_u8 *reason);
+/* The same, for a packet that must pass: one that an engine was too busy to judge is sent again. */
+int must_pass(struct worker *w, int from_john, struct sp_craft *c, const char *what);
+void craft_ends(struct sp_craft *c, int from_john, sp_u32 john, sp_u32 server, sp_u16 john_port, sp_u16 server_port);
+struct sp_flow *find_flow(struct sp_engine *e, sp_u8 proto, sp_u32 john, sp_u32 server, sp_u16 jport, sp_u16 sport,
+			  int *john_end);
+
+sp_u32 random_next(struct worker *w);
+sp_u64 now_ms(void);
+void advance(struct bench *b, sp_u64 ns);
+
+/* Runs fn in all threads of the bench for so long. */
+void run_threads(struct bench *b, void *work, void (*fn)(struct worker *w), int ms);
+
+/* Workloads: ms of real time each. */
+void tcp_same(struct bench *b, int ms); /* the same connections from all threads */
+void tcp_disjoint(struct bench *b, int ms); /* each thread its own connections */
+void churn_near_full(struct bench *b, int ms); /* births, answers, deaths, kills, a table that is full */
+
+/* Invariants of a table at rest; each violation is printed. Returns how many. */
+int check_rest(struct bench *b);
+/* Twenty-five hours later, after packets that sweep: is nothing left? Returns the violations. */
+int check_empty(struct bench *b);
+
+/* Results. */
+void result(int good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void result_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int result_end(void);
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
