@@ -127,24 +127,25 @@ class Gateway:
         seen_web, seen_john = at_web.stop(until=rf"{here} > .*\[F"), at_john.stop(until=rf"{here} > .*\[F")
 
         def on_wire(lines, pattern):
-            return next((line for line in lines if re.search(pattern, line)), "")
+            found = next((line for line in lines if re.search(pattern, line)), "")
+            return found.split(", seq")[0]
 
         syn = rf"{re.escape(here)} > {re.escape(there)}: Flags \[S\]"
         syn_ack = rf"{re.escape(there)} > {re.escape(here)}: Flags \[S\.\]"
         flow = next(iter(lab.sally.flows("--port", str(port))), {})
         stage.step(1, "John opens a web page.", page.returncode == 0, f"curl -> {page.stdout.strip()!r}{page.stderr}")
         stage.step(2, 'His browser sends a packet to the server, "I\'m going to talk to you".',
-                   on_wire(seen_john, syn), on_wire(seen_john, syn)[:110])
+                   on_wire(seen_john, syn), "at John: " + on_wire(seen_john, syn))
         stage.step(3, "The packet goes through Sallyport.", new["interface"] == "lan0", sentence(new))
         stage.step(4, 'Sallyport notes "John is sending a packet to the server"',
                    flow.get("from") == lab.john4 and flow.get("to") == lab.web4, f"sally flows: {brief(flow)}")
-        stage.step(5, "and sends it on.", on_wire(seen_web, syn), f"at the server: {on_wire(seen_web, syn)[:95]}")
+        stage.step(5, "and sends it on.", on_wire(seen_web, syn), f"at the server: {on_wire(seen_web, syn)}")
         stage.step(6, 'The server answers "Okay, you can talk to me".', on_wire(seen_web, syn_ack),
-                   on_wire(seen_web, syn_ack)[:110])
+                   "at the server: " + on_wire(seen_web, syn_ack))
         stage.step(7, "The answer reaches Sallyport,", answered["interface"] == "wan0", sentence(answered))
         self.consider(answered, flow)
         stage.step(12, "and forwards it to John.", on_wire(seen_john, syn_ack) and page.stdout == "hello John\n",
-                   f"at John: {on_wire(seen_john, syn_ack)[:95]}")
+                   f"at John: {on_wire(seen_john, syn_ack)}")
         return watch, answered
 
     def consider(self, answered, flow):
