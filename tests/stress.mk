@@ -3,7 +3,7 @@
 
 CHECKS += check-stress
 
-STRESS := tests/stress/bench.c tests/stress/check.c tests/stress/churn.c tests/stress/tcp.c
+STRESS := tests/stress/bench.c tests/stress/check.c tests/stress/churn.c tests/stress/collide.c tests/stress/tcp.c
 STRESS_HOST := host/engine.c host/names.c host/craft.c host/glance.c
 STRESS_DEPS := $(STRESS) $(STRESS_HOST) tests/stress/stress.h $(wildcard core/*.h port/*.h host/*.h)
 
@@ -12,6 +12,15 @@ $(B)/stress-native: tests/stress/native.c $(STRESS_DEPS)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) -O1 -g -fsanitize=thread $(CPPFLAGS) -pthread \
 		-o $@ $< $(STRESS) $(STRESS_HOST)
 
+$(B)/stress-kernel: tests/stress/kernel.c $(STRESS_DEPS) $(SKEL)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -pthread \
+		-o $@ $< $(STRESS) $(STRESS_HOST) -lbpf
+
+$(B)/stress-capacity: tests/stress/capacity.c $(STRESS_DEPS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -pthread -o $@ $< $(STRESS) $(STRESS_HOST)
+
 .PHONY: check-stress
-check-stress: $(B)/stress-native ## the table under several processors, nearly full, and flooded
-	$(B)/stress-native
+check-stress: $(B)/stress-capacity $(B)/stress-native $(B)/stress-kernel ## the table full, flooded, torn at
+	tests/stress/run $(B)

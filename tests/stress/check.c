@@ -109,7 +109,7 @@ int check_empty(struct bench *b)
 	advance(b, 25 * 3600 * SP_NS_PER_S);
 	/* strangers knock; nothing but their packets makes time for the sweeper */
 	for (sp_u32 i = 0; i < ticks; i++) {
-		struct sp_craft c = { .proto = 17, .payload = 10 };
+		struct sp_craft c = { .proto = 17, .payload = 20 };
 		sp_u8 reason;
 
 		craft_ends(&c, 0, 0x0a000001, 0xcb007101, 1000, 2000);

@@ -20,7 +20,7 @@
 
 #include "stress.h"
 
-#define TALKS 6
+#define TALKS 3
 #define SEGMENT 100u
 #define WINDOW (6 * SEGMENT)
 #define DEPTH 8u /* tickets of one direction that may be under way */
@@ -97,10 +97,10 @@ static int play(struct worker *w, struct talk *t, int d, sp_u8 flags, sp_u32 seq
 }
 
 /*
- * `busy` and `stage`: either a thread sees OVER and leaves, or finish() sees it and waits. Both sides change one and then look
- * at the other by locked instructions, which no processor reorders; stronger orders would hide races from ThreadSanitizer.
- * `early`: threads that may be sending a packet of the handshake. Nobody sends a FIN before they are done: a SYN that is late by
- * a whole life rightly begins another one, and a SYN ACK is rightly dropped then.
+ * `busy` and `stage`: either a thread sees OVER and leaves, or finish() sees it and waits. Both sides change one and
+ * then look at the other by locked instructions, which no processor reorders; stronger orders would hide races from
+ * ThreadSanitizer. `early`: threads that may be sending a packet of the handshake. Nobody sends a FIN before they are
+ * done: a SYN that is late by a whole life rightly begins another one, and a SYN ACK is rightly dropped then.
  */
 static sp_u32 look(sp_u32 *p)
 {

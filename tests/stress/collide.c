@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The beginning of one conversation from all threads at the same instant, tens of thousands of times: of a key that is new,
+ * of one that was closed, of one that has expired, of one that the tool has ended. Whatever the order, all of them pass and
+ * there is one entry, which has counted them all.
+ *
+ * The threads meet at a barrier of relaxed atomics, which does not order them for ThreadSanitizer, and leave it a random
+ * moment apart, so that every instant of the one meets every instant of the other.
+ */
+#include <sched.h>
+
+#include "stress.h"
+
+#define JOHN 0x0a000020u
+#define SERVER 0xc6336403u /* 198.51.100.3 */
+#define SYN 0x02
+#define RST 0x04
+#define ACK 0x10
+#define SKEW 512 /* turns of an empty loop */
+#define SPINS 20000
+
+enum kind { NEW_KEY, EXPIRED = 6, ENDED = 7, KINDS = 8 }; /* all others: closed */
+
+struct collide_work {
+	sp_u32 arrived, round;
+	sp_u32 stop;
+};
+
+/* The last one to arrive does `last` (its result: go on) and lets all go. */
+static int meet(struct worker *w, int (*last)(struct worker *w, sp_u32 round))
+{
+	struct collide_work *work = w->work;
+	const sp_u32 round = __atomic_load_n(&work->round, __ATOMIC_RELAXED);
+
+	if (__atomic_add_fetch(&work->arrived, 1, __ATOMIC_RELAXED) == (sp_u32)w->b->threads) {
+		if (last && !last(w, round / 2))
+			__atomic_store_n(&work->stop, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&work->arrived, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&work->round, round + 1, __ATOMIC_RELAXED);
+	}
+	for (int n = 0; __atomic_load_n(&work->round, __ATOMIC_RELAXED) == round; n++)
+		if (n > SPINS)
+			sched_yield();
+	return !__atomic_load_n(&work->stop, __ATOMIC_RELAXED);
+}
+
+static void segment(struct sp_craft *c, sp_u32 round, int from_john)
+{
+	*c = (struct sp_craft){ .proto = 6, .tcp_flags = from_john ? SYN : RST | ACK, .seq = from_john ? round * 77777 : 0 };
+	c->ack = from_john ? 0 : round * 77777 + 1;
+	craft_ends(c, from_john, JOHN, SERVER, (sp_u16)(1024 + round / KINDS % 60000), 80);
+}
+
+static struct sp_flow *flow_of(struct worker *w, sp_u32 round, int *end)
+{
+	return find_flow(w->b->e, 6, JOHN, SERVER, (sp_u16)(1024 + round / KINDS % 60000), 80, end);
+}
+
+/* As in churn.c: the tool is another process, which ThreadSanitizer does not see either. */
+static __attribute__((no_sanitize("thread"))) void end_it(struct sp_flow *f)
+{
+	__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+}
+
+/* Everybody has sent: is there one entry, and has it counted all? Then it goes, in the way of the next round. */
+static int look(struct worker *w, sp_u32 round)
+{
+	struct bench *b = w->b;
+	const sp_u32 waiting = __atomic_load_n(&b->e->t.state->count[SP_CLASS_UNANSWERED], __ATOMIC_RELAXED);
+	int end;
+	struct sp_flow *f = flow_of(w, round, &end);
+	sp_u32 packets = 0;
+	struct sp_craft c;
+
+	if (f) {
+		/* the lock of the entry orders their writes before this read, and this read before their next writes */
+		__atomic_fetch_add(&f->lock, 0, __ATOMIC_ACQ_REL);
+		packets = f->packets[end];
+		__atomic_fetch_add(&f->lock, 0, __ATOMIC_ACQ_REL);
+	}
+	if (waiting != 1 || packets != (sp_u32)b->threads) {
+		complain("%s: round %u: %u conversations where there should be one; it counted %u packets of %d", b->name,
+			 round, waiting, packets, b->threads);
+		__atomic_fetch_add(&b->failures, 1, __ATOMIC_RELAXED);
+		return 0;
+	}
+	__atomic_fetch_add(&b->lives, 1, __ATOMIC_RELAXED);
+	advance(b, 1000);
+	switch ((round + 1) % KINDS) {
+	case EXPIRED:
+		advance(b, 250 * SP_NS_PER_S);
+		break;
+	case ENDED:
+		end_it(f);
+		break;
+	default:
+		segment(&c, round, 0);
+		if (!must_pass(w, 0, &c, "the RST that closes"))
+			return 0;
+	}
+	return now_ms() < b->deadline_ms;
+}
+
+static void collide_worker(struct worker *w)
+{
+	do {
+		const sp_u32 round = __atomic_load_n(&((struct collide_work *)w->work)->round, __ATOMIC_RELAXED) / 2;
+		const sp_u32 skew = random_next(w) % SKEW;
+		struct sp_craft c;
+
+		segment(&c, round, 1);
+		if (!meet(w, NULL))
+			break;
+		for (volatile sp_u32 n = 0; n < skew; n++)
+			;
+		must_pass(w, 1, &c, "a SYN");
+	} while (meet(w, look));
+}
+
+void collide(struct bench *b, int ms)
+{
+	struct collide_work work = { 0 };
+
+	run_threads(b, &work, collide_worker, ms);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel's programs from two processors at once, by BPF_PROG_TEST_RUN: the same workloads and invariants as native.c,
+ * over the memory-mapped arrays. John is this machine (egress); whoever he talks to comes in at TC or at XDP. Nothing is
+ * attached or pinned.
+ */
+#define _GNU_SOURCE
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "stress.h"
+#include "sally_tc.skel.h"
+#include "sally_xdp.skel.h"
+
+#define MAPS 7
+
+static const sp_u64 secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
+
+struct kernel {
+	struct sally_tc *tc;
+	struct sally_xdp *xdp; /* NULL: answers come in at TC */
+	struct sp_test *test; /* shared: the clock and the zone of whoever comes in */
+	int in_fd, out_fd, counters_fd;
+	void *maps[MAPS];
+	size_t lens[MAPS];
+};
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return 0;
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------ */
+
+static void *map_memory(struct kernel *k, int slot, struct bpf_map *map)
+{
+	const size_t value = (bpf_map__value_size(map) + 7) & ~7ul, page = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t len = (value * bpf_map__max_entries(map) + page - 1) & ~(page - 1);
+	void *m = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (m == MAP_FAILED)
+		return NULL;
+	k->maps[slot] = m;
+	k->lens[slot] = len;
+	return m;
+}
+
+static int load_tc(struct kernel *k, sp_u32 sets)
+{
+	k->tc = sally_tc__open();
+	if (!k->tc)
+		return -errno;
+	k->tc->rodata->sp_test_mode = 1;
+	bpf_map__set_max_entries(k->tc->maps.sp_sets, sets);
+	bpf_map__set_max_entries(k->tc->maps.sp_flows, sets * SP_WAYS);
+	return sally_tc__load(k->tc);
+}
+
+static int load_xdp(struct kernel *k)
+{
+	struct bpf_map *map;
+	int rc;
+
+	k->xdp = sally_xdp__open();
+	if (!k->xdp)
+		return -errno;
+	k->xdp->rodata->sp_test_mode = 1;
+	bpf_object__for_each_map(map, k->xdp->obj) {
+		struct bpf_map *shared;
+
+		if (strncmp(bpf_map__name(map), "sp_", 3) != 0)
+			continue;
+		shared = bpf_object__find_map_by_name(k->tc->obj, bpf_map__name(map));
+		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
+		if (rc)
+			return rc;
+	}
+	return sally_xdp__load(k->xdp);
+}
+
+static void unload(struct kernel *k)
+{
+	for (int i = 0; i < MAPS; i++)
+		if (k->maps[i])
+			munmap(k->maps[i], k->lens[i]);
+	sally_xdp__destroy(k->xdp);
+	sally_tc__destroy(k->tc);
+}
+
+static int load(struct kernel *k, struct sp_tables *t, sp_u32 capacity, int xdp)
+{
+	struct sp_config c;
+	int rc;
+
+	sp_config_init(&c, capacity, SP_CONFIG_TEST, secret);
+	rc = load_tc(k, c.sets);
+	if (!rc && xdp)
+		rc = load_xdp(k);
+	if (rc)
+		return rc;
+	t->sets = map_memory(k, 0, k->tc->maps.sp_sets);
+	t->flows = map_memory(k, 1, k->tc->maps.sp_flows);
+	t->frags = map_memory(k, 2, k->tc->maps.sp_frags);
+	t->sketch = map_memory(k, 3, k->tc->maps.sp_sketch);
+	t->config = map_memory(k, 4, k->tc->maps.sp_config);
+	t->state = map_memory(k, 5, k->tc->maps.sp_state);
+	k->test = map_memory(k, 6, k->tc->maps.sp_test);
+	if (!t->sets || !t->flows || !t->frags || !t->sketch || !t->config || !t->state || !k->test)
+		return -errno;
+	*t->config = c;
+	k->test->zone = SP_ZONE_OUTSIDE;
+	k->test->now_ns = STRESS_BASE_NS;
+	k->out_fd = bpf_program__fd(k->tc->progs.sp_tc_out);
+	k->in_fd = bpf_program__fd(k->xdp ? k->xdp->progs.sp_xdp_in : k->tc->progs.sp_tc_in);
+	k->counters_fd = bpf_map__fd(k->tc->maps.sp_counters);
+	return 0;
+}
+
+/* ---- judging ------------------------------------------------------------------------------------------------------ */
+
+static void set_clock(struct bench *b, sp_u64 now_ns)
+{
+	struct kernel *k = b->engine;
+
+	__atomic_store_n(&k->test->now_ns, now_ns, __ATOMIC_RELAXED);
+}
+
+/* The reason stays unknown: the counters are summed up at the end. */
+static void judge(struct bench *b, int thread, const struct sp_engine_packet *p, struct sp_engine_result *out)
+{
+	struct kernel *k = b->engine;
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->data, .data_size_in = p->len, .repeat = 1);
+	const int out_going = p->hook == SP_HOOK_EGRESS;
+	const sp_u32 drop = !out_going && k->xdp ? 1 /* XDP_DROP */ : 2 /* TC_ACT_SHOT */;
+
+	if (bpf_prog_test_run_opts(out_going ? k->out_fd : k->in_fd, &o)) {
+		complain("%s: the kernel can not run its program: %s", b->name, strerror(errno));
+		__atomic_fetch_add(&b->failures, 1, __ATOMIC_RELAXED);
+		out->verdict = SP_DROP;
+		return;
+	}
+	out->verdict = o.retval == drop ? SP_DROP : SP_PASS;
+}
+
+/* Sums of all processors; printed. Returns the packets dropped for any reason but BUSY; *busy: those. */
+static sp_u64 count(struct kernel *k, sp_u64 *busy)
+{
+	const int cpus = libbpf_num_possible_cpus();
+	struct sp_counter *per = calloc((size_t)cpus, sizeof(*per));
+	sp_u64 dropped = 0;
+
+	*busy = 0;
+	printf("      ");
+	for (sp_u32 i = 0; per && i < SP_REASON_COUNT; i++) {
+		sp_u64 n = 0;
+
+		if (bpf_map_lookup_elem(k->counters_fd, &i, per))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			n += per[cpu].packets;
+		if (n)
+			printf(" %s %llu", sp_reason_name(i), n);
+		if (i == SP_R_BUSY)
+			*busy = n;
+		else if (sp_reason_verdict(i) == SP_DROP)
+			dropped += n;
+	}
+	printf("\n");
+	free(per);
+	return dropped;
+}
+
+/* ---- parts -------------------------------------------------------------------------------------------------------- */
+
+struct part {
+	const char *name;
+	void (*run)(struct bench *b, int ms);
+	sp_u32 capacity;
+	int xdp;
+	int all_pass; /* no packet may be dropped */
+};
+
+/* The first processors that this process may use; when there is one, both threads share it. */
+static int find_cpus(int cpu[2])
+{
+	cpu_set_t set;
+	int n = 0;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 0;
+	for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
+		if (CPU_ISSET((size_t)i, &set))
+			cpu[n++] = i;
+	if (n == 1)
+		cpu[1] = cpu[0];
+	return n;
+}
+
+static void run(const struct part *part, int ms)
+{
+	struct kernel k = { 0 };
+	struct sp_engine engine = { 0 };
+	struct bench *b = calloc(1, sizeof(*b));
+	sp_u64 dropped, busy;
+	int rest, empty, rc, cpus;
+
+	if (!b)
+		return result(0, "%s: no memory", part->name);
+	rc = load(&k, &engine.t, part->capacity, part->xdp);
+	if (rc && !getenv("CI")) {
+		result_skip("%s: the kernel's programs can not be loaded here: %s", part->name, strerror(-rc));
+	} else if (rc) {
+		result(0, "%s: the kernel's programs can not be loaded: %s", part->name, strerror(-rc));
+	} else {
+		b->name = part->name;
+		b->e = &engine;
+		b->engine = &k;
+		b->judge = judge;
+		b->clock = set_clock;
+		b->threads = 2;
+		b->now_ns = STRESS_BASE_NS;
+		cpus = find_cpus(b->cpu);
+		part->run(b, part->run == collide ? 2 * ms : ms); /* it looks for the narrowest of windows */
+		dropped = count(&k, &busy);
+		rest = check_rest(b);
+		empty = check_empty(b);
+		if (part->all_pass && dropped)
+			complain("%s: %llu packets were dropped that are in order", part->name, dropped);
+		result(!b->failures && !rest && !empty && b->packets > 1000 && busy * 1000 <= b->packets &&
+			       (!part->all_pass || (!dropped && busy == b->retries)),
+		       "%s, 2 threads on %d processors: %llu packets, %llu lives, %llu busy; %llu failures, "
+		       "%d violations at rest, %d after 25 hours",
+		       part->name, cpus, b->packets, b->lives, busy, b->failures, rest, empty);
+	}
+	unload(&k);
+	free(b);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct part parts[] = {
+		{ "tc: the same connections", tcp_same, 1120, 0, 1 },
+		{ "tc: each thread its own connections", tcp_disjoint, 1120, 0, 1 },
+		{ "tc: one beginning from both at once", collide, 1120, 0, 1 },
+		{ "tc: nearly full", churn_near_full, 1120, 0, 0 },
+		{ "tc: nearly full, a table of two sets", churn_near_full, 56, 0, 0 },
+		{ "xdp: the same connections", tcp_same, 1120, 1, 1 },
+		{ "xdp: nearly full", churn_near_full, 1120, 1, 0 },
+	};
+	const int ms = argc > 1 ? atoi(argv[1]) : 2000;
+
+	libbpf_set_print(quiet);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		run(&parts[i], ms);
+	return result_end();
+}
