@@ -25,6 +25,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
     config.addinivalue_line("markers", "gateway_only: there is nothing behind a host")
+    config.addinivalue_line("markers", "last: runs after all others")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(config, items):
         return kind != "host" or item.get_closest_marker("gateway_only") is None
 
     config.hook.pytest_deselected(items=[item for item in items if not fits(item)])
-    items[:] = [item for item in items if fits(item)]
+    items[:] = sorted(filter(fits, items), key=lambda item: item.get_closest_marker("last") is not None)
 
 
 def need_lab():
