@@ -2,12 +2,9 @@
 """The story told live: real programs in network namespaces, through the real firewall."""
 
 import json
-import os
 import re
-import subprocess
 import tempfile
 import threading
-import time
 
 import lab as lab_
 import nmap
@@ -23,29 +20,6 @@ DRAWING = """
    +----------+       +----------+        +--------+------- stranger   5.5.2.2
       inside                 5.5.0.1        outside
 """
-
-
-def unavailable():
-    """Why the story can not be told live here, or None."""
-    why = lab_.unavailable()
-    if why:
-        return why
-    name = f"{lab_.PREFIX}-{os.getpid()}-try"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
-    if made.returncode != 0:
-        return "no network namespaces to be had: " + made.stderr.strip()
-    try:
-        inside = ["nsenter", f"--net=/run/netns/{name}", "--"]
-        for argv in (["ip", "link", "add", "try0", "type", "veth", "peer", "name", "try1"],
-                     [SALLY, "up", "--outside", "try0"]):
-            done = subprocess.run(inside + argv, capture_output=True, text=True)
-            # 3: not permitted, or the kernel lacks something. Anything else is a fault, which the story shall show.
-            if done.returncode and (argv[0] == "ip" or done.returncode == 3):
-                return done.stderr.strip()
-        subprocess.run(inside + [SALLY, "down"], capture_output=True)
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=False)
-    return None
 
 
 class Watch:

@@ -38,9 +38,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def need_lab():
+    if not os.path.exists(lab_.SALLY):
+        pytest.fail(f"{lab_.SALLY} has not been built")
     why = lab_.unavailable()
-    if why is None and not os.path.exists(lab_.SALLY):
-        why = f"{lab_.SALLY} has not been built"
     if why:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
 

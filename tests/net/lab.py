@@ -21,6 +21,7 @@ and ended by its id.
 """
 
 import ctypes
+import functools
 import json
 import os
 import signal
@@ -261,11 +262,27 @@ class Lab:
         self.namespaces.clear()
 
 
+@functools.cache
 def unavailable():
-    """Why there can be no lab here, or None."""
+    """Why there can be no lab with a live firewall here, or None: tries it."""
     if os.geteuid() != 0:
         return "needs root"
-    probe = subprocess.run(["unshare", "--net", "true"], capture_output=True, text=True)
-    if probe.returncode != 0:
-        return "no network namespaces to be had: " + probe.stderr.strip()
-    return None
+    name = f"{PREFIX}-{os.getpid()}-try"
+    try:
+        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, timeout=20)
+        if made.returncode != 0:
+            return "no network namespaces to be had: " + made.stderr.strip()
+        inside = ["nsenter", f"--net=/run/netns/{name}", "--"]
+        link = ["ip", "link", "add", "try0", "type", "veth", "peer", "name", "try1"]
+        made = subprocess.run(inside + link, capture_output=True, text=True, timeout=20)
+        if made.returncode != 0:
+            return "no virtual cables to be had: " + made.stderr.strip()
+        up = subprocess.run(inside + [SALLY, "up", "--outside", "try0", "--flows", "1000"], capture_output=True,
+                            text=True, timeout=60)
+        # 3: not permitted, or the kernel lacks something. Anything else is a fault, which must be seen.
+        if up.returncode == 3:
+            return up.stderr.strip()
+        subprocess.run(inside + [SALLY, "down"], capture_output=True, timeout=60)
+        return None
+    finally:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=20)

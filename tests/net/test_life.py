@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -64,6 +65,32 @@ def test_starting_does_not_cut(bare, mode, family):
         windows = {k: n for k, n in drops.items() if k.startswith(("tcp_seq", "tcp_ack"))}
         assert not windows, f"windows were enforced that nobody had seen: {windows}"
     assert server.wait(10) == 0
+
+
+@kinds
+@modes
+def test_nobody_is_locked_out(bare, mode):
+    """Somebody who administers the firewall from outside, over a connection that is older than it, keeps it."""
+    with Tcp(bare.stranger, bare.fw, bare.fw4, 7001) as four, Tcp(bare.stranger, bare.fw, bare.fw6, 7002, 6) as six:
+        mapped_listener = bare.fw.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        mapped_listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        mapped_listener.bind(("::", 7003))
+        mapped_listener.listen()
+        mapped = bare.stranger.socket(socket.AF_INET, socket.SOCK_STREAM)
+        mapped.connect((bare.fw4, 7003))
+        served = mapped_listener.accept()[0]
+        said = bare.sally.up("--mode", mode).stdout
+        assert int(re.search(r"taken over: (\d+)", said)[1]) >= 3, said
+        for tcp in (four, six):
+            assert tcp.client_says(b"ls"), "what the administrator types does not arrive"
+            tcp.both_speak(b"x" * 100_000)
+        assert four.says(mapped, served, b"ls") and four.says(served, mapped, b"README"), "IPv4 in an IPv6 socket"
+        late = bare.stranger.socket(socket.AF_INET, socket.SOCK_STREAM, timeout=0.8)
+        with late, pytest.raises(TimeoutError):
+            late.connect((bare.fw4, 7001))
+        for sock in (mapped, served, mapped_listener):
+            sock.close()
+        assert set(bare.sally.drops()) <= {"uninvited"}, bare.sally.drops()
 
 
 @gateway
