@@ -26,6 +26,7 @@ SKEL    := $(BPF_SRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
 
 HOST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 CTL_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
+POLICY_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 
 .PHONY: all help deps demo check clean
@@ -56,8 +57,8 @@ $(B)/libhost.a: $(HOST_OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a
-	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
+$(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ) $(B)/libhost.a
+	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ) $(B)/libhost.a $(LDLIBS)
 
 $(B)/man/sally-reasons.7: $(B)/sally
 	@mkdir -p $(@D)

@@ -29,6 +29,7 @@ int sp_cmd_watch(int argc, char **argv);
 int sp_cmd_explain(int argc, char **argv);
 int sp_cmd_replay(int argc, char **argv);
 int sp_cmd_reasons(int argc, char **argv);
+int sp_cmd_check(int argc, char **argv);
 
 extern int sp_verbose; /* -v: show what libbpf says */
 

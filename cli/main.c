@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{ "watch", sp_cmd_watch, "decisions as they are made, one sentence each" },
 	{ "explain", sp_cmd_explain, "what would happen to a packet now, step by step" },
 	{ "replay", sp_cmd_replay, "what would have happened to the packets of a capture file" },
+	{ "check", sp_cmd_check, "is a configuration file right? nothing is changed" },
 	{ "reasons", sp_cmd_reasons, "every reason for a decision, in words" },
 };
 #define COMMANDS (int)(sizeof(commands) / sizeof(commands[0]))
