@@ -21,6 +21,13 @@ $(B)/stress-capacity: tests/stress/capacity.c $(STRESS_DEPS)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -pthread -o $@ $< $(STRESS) $(STRESS_HOST)
 
+$(B)/stress-live: tests/stress/live.c $(STRESS_DEPS) $(CTL_OBJ) $(B)/libhost.a
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -pthread \
+		-o $@ $< $(STRESS) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
+
+STRESS_PARTS := $(B)/stress-capacity $(B)/stress-native $(B)/stress-kernel $(B)/stress-live
+
 .PHONY: check-stress
-check-stress: $(B)/stress-capacity $(B)/stress-native $(B)/stress-kernel ## the table full, flooded, torn at
+check-stress: $(B)/sally $(STRESS_PARTS) ## the table full, flooded, and under several processors
 	tests/stress/run $(B)
