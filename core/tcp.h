@@ -217,8 +217,6 @@ SP_INLINE int sp_tcp_segment(struct sp_flow *f, const struct sp_pkt *p)
 	}
 	if (ed == SP_END_CLOSED)
 		return SP_R_TCP_HANDSHAKE; /* nothing was answered yet that it could acknowledge */
-	if (f->phase == SP_PHASE_TCP_CLOSED && p->payload)
-		return SP_R_TCP_CLOSED;
 	if (f->flags & SP_FLOW_LOOSE) {
 		if (!s->max_win) {
 			s->end = end;
