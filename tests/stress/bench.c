@@ -53,17 +53,17 @@ void craft_ends(struct sp_craft *c, int from_john, sp_u32 john, sp_u32 server, s
 	c->dport = from_john ? server_port : john_port;
 }
 
-int send_packet(struct worker *w, int from_john, struct sp_craft *c, sp_u8 *reason)
+int send_ip(struct worker *w, int from_john, const sp_u8 *ip, sp_u32 len, sp_u8 *reason)
 {
 	static const sp_u8 ethernet[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
 	struct bench *b = w->b;
 	sp_u8 frame[14 + SP_CRAFT_MAX];
 	struct sp_engine_packet p = { .data = frame, .now_ns = __atomic_load_n(&b->now_ns, __ATOMIC_RELAXED) };
 	struct sp_engine_result r = { 0 };
-	const int len = sp_craft(c, frame + 14);
 
 	memcpy(frame, ethernet, sizeof(ethernet));
-	p.len = 14 + (sp_u32)len;
+	memcpy(frame + 14, ip, len);
+	p.len = 14 + len;
 	if (from_john) {
 		p.zone = b->john_inside ? SP_ZONE_INSIDE : SP_ZONE_SELF;
 		p.hook = b->john_inside ? SP_HOOK_INGRESS : SP_HOOK_EGRESS;
@@ -74,6 +74,13 @@ int send_packet(struct worker *w, int from_john, struct sp_craft *c, sp_u8 *reas
 	__atomic_fetch_add(&b->packets, 1, __ATOMIC_RELAXED);
 	*reason = r.reason;
 	return r.verdict == SP_PASS;
+}
+
+int send_packet(struct worker *w, int from_john, struct sp_craft *c, sp_u8 *reason)
+{
+	sp_u8 ip[SP_CRAFT_MAX];
+
+	return send_ip(w, from_john, ip, (sp_u32)sp_craft(c, ip), reason);
 }
 
 int must_pass(struct worker *w, int from_john, struct sp_craft *c, const char *what)

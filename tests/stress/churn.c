@@ -15,8 +15,13 @@
 #define SOURCES 48u
 #define PORTS 64u /* SOURCES * PORTS keys: several times the table */
 
+#define CUT 32 /* bytes of the datagram in its first piece */
+#define REST 24 /* and in its second */
+#define IP_HEADER 20
+
 struct churn_work {
 	sp_u32 kept;
+	sp_u32 datagram; /* atomic */
 };
 
 /* Those that stay: three fifths of the capacity less a little, so that the unanswered budget can still fill. */
@@ -66,6 +71,53 @@ static void many_packet(struct worker *w, int from_john)
 	__atomic_fetch_add(&w->b->got[pass], 1, __ATOMIC_RELAXED);
 }
 
+/* The IPv4 header of a piece: its length, its place, and the checksum over them (RFC 1071). */
+static void piece_header(sp_u8 *ip, sp_u32 id, sp_u32 bytes, sp_u32 offset, int more)
+{
+	sp_u32 sum = 0;
+
+	ip[2] = 0;
+	ip[3] = (sp_u8)(IP_HEADER + bytes);
+	ip[4] = (sp_u8)(id >> 8);
+	ip[5] = (sp_u8)id;
+	ip[6] = more ? 0x20 : 0;
+	ip[7] = (sp_u8)(offset / 8);
+	ip[10] = ip[11] = 0;
+	for (int i = 0; i < IP_HEADER; i += 2)
+		sum += (sp_u32)(ip[i] << 8 | ip[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~(sum + (sum >> 16));
+	ip[10] = (sp_u8)(sum >> 8);
+	ip[11] = (sp_u8)sum;
+}
+
+/* A datagram in two pieces: when the first one passes, the second one must, once; and not a second time. */
+static void pieces(struct worker *w, struct churn_work *work)
+{
+	const sp_u32 id = __atomic_add_fetch(&work->datagram, 1, __ATOMIC_RELAXED);
+	const sp_u64 begun = __atomic_load_n(&w->b->now_ns, __ATOMIC_RELAXED);
+	struct sp_craft c = { .proto = 17, .payload = CUT + REST - 8 };
+	sp_u8 ip[SP_CRAFT_MAX], reason = SP_R_NONE;
+	int passed = 0;
+
+	craft_ends(&c, 1, JOHN + 1 + id % SOURCES, SERVER, (sp_u16)(2000 + id % PORTS), 53);
+	if (sp_craft(&c, ip) < 0)
+		return;
+	piece_header(ip, id, CUT, 0, 1);
+	if (!send_ip(w, 1, ip, IP_HEADER + CUT, &reason))
+		return;
+	for (int i = 0; i < REST; i++)
+		ip[IP_HEADER + i] = ip[IP_HEADER + CUT + i];
+	piece_header(ip, id, REST, CUT, 0);
+	for (int n = 0; n < 5; n++)
+		passed += send_ip(w, 1, ip, IP_HEADER + REST, &reason);
+	/* unless the others let a minute pass meanwhile */
+	if (passed == 1 || __atomic_load_n(&w->b->now_ns, __ATOMIC_RELAXED) - begun > SP_FRAG_TIMEOUT_NS / 2)
+		return;
+	complain("%s: the second piece of a datagram passed %d times of 5: %s", w->b->name, passed, sp_reason_name(reason));
+	__atomic_fetch_add(&w->b->failures, 1, __ATOMIC_RELAXED);
+}
+
 /*
  * As the tool does it: another process, which ThreadSanitizer does not see either. Not one of the kept (JOHN's many only).
  * At worst the conversation is replaced at this instant and its successor ends early: it is not a kept one.
@@ -87,7 +139,9 @@ static void churn_worker(struct worker *w)
 	while (now_ms() < w->b->deadline_ms && __atomic_load_n(&w->b->failures, __ATOMIC_RELAXED) < 5) {
 		const sp_u32 dice = (random_next(w) >> 7) % 128;
 
-		if (dice < 80)
+		if (dice < 2)
+			pieces(w, work);
+		else if (dice < 80)
 			many_packet(w, 1);
 		else if (dice < 100)
 			many_packet(w, 0);
@@ -102,7 +156,7 @@ static void churn_worker(struct worker *w)
 
 void churn_near_full(struct bench *b, int ms)
 {
-	struct churn_work work;
+	struct churn_work work = { 0 };
 
 	keep(b, &work);
 	if (work.kept < b->e->t.config->capacity / 2) {

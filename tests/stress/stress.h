@@ -39,6 +39,7 @@ struct worker {
 
 /* A packet in words. from_john: his; else of whoever he talks to. Returns 1: passed, 0: dropped. */
 int send_packet(struct worker *w, int from_john, struct sp_craft *c, sp_u8 *reason);
+int send_ip(struct worker *w, int from_john, const sp_u8 *ip, sp_u32 len, sp_u8 *reason);
 /* The same, for a packet that must pass: one that an engine was too busy to judge is sent again. */
 int must_pass(struct worker *w, int from_john, struct sp_craft *c, const char *what);
 void craft_ends(struct sp_craft *c, int from_john, sp_u32 john, sp_u32 server, sp_u16 john_port, sp_u16 server_port);
