@@ -234,7 +234,7 @@ static void run(const struct part *part, int ms)
 		empty = check_empty(b);
 		if (part->all_pass && dropped)
 			complain("%s: %llu packets were dropped that are in order", part->name, dropped);
-		result(!b->failures && !rest && !empty && b->packets > 1000 && busy * 1000 <= b->packets &&
+		result(!b->failures && !rest && !empty && b->packets > 200 && busy * 1000 <= b->packets &&
 			       (!part->all_pass || (!dropped && busy == b->retries)),
 		       "%s, 2 threads on %d processors: %llu packets, %llu lives, %llu busy; %llu failures, "
 		       "%d violations at rest, %d after 25 hours",

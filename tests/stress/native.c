@@ -56,7 +56,7 @@ static void run(const struct part *part, int ms)
 	show_reasons(b);
 	rest = check_rest(b);
 	empty = check_empty(b);
-	result(!b->failures && !rest && !empty && b->packets > 1000 && b->retries * 100 <= b->packets,
+	result(!b->failures && !rest && !empty && b->packets > 200 && b->retries * 100 <= b->packets,
 	       "%s, %d threads: %llu packets, %llu lives, %llu judged again because busy; %llu failures, "
 	       "%d violations at rest, %d after 25 hours",
 	       part->name, part->threads, b->packets, b->lives, b->retries, b->failures, rest, empty);
