@@ -119,8 +119,9 @@ class Namespace:
         self.run("sysctl", "-qw", *settings)
 
     def snmp(self, table, name):
-        """One counter of this computer's own stack, such as Tcp InCsumErrors."""
-        lines = [l.split() for l in self.run("cat", "/proc/net/snmp").stdout.splitlines() if l.startswith(table + ":")]
+        """One counter of this computer's own stack, such as Tcp InCsumErrors or TcpExt TCPAbortOnClose."""
+        text = self.run("cat", "/proc/net/snmp", "/proc/net/netstat").stdout
+        lines = [line.split() for line in text.splitlines() if line.startswith(table + ":")]
         return int(lines[1][lines[0].index(name)])
 
 
