@@ -655,7 +655,8 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 			b = (at - 1) / SP_WAYS;
 			sp_flow_expire(b, (at - 1) % SP_WAYS, p->now_ns);
 			if (sp_flow_find(p)) {
-				why = SP_R_BUSY;
+				p->flow = at; /* another CPU's packet has kept it alive */
+				why = SP_R_CONTINUES;
 				goto out;
 			}
 		}
