@@ -150,8 +150,10 @@ static int check_interfaces(struct sp_policy *p)
 
 static int unknown_person(struct sp_policy *p, const struct sp_term *term)
 {
+	struct sp_portlist ports = { NULL, 0, 0 };
 	struct sp_guess g;
 	sp_u32 i;
+	int rc;
 
 	sp_guess_init(&g, term->text);
 	sp_guess_try(&g, "outside");
@@ -161,6 +163,13 @@ static int unknown_person(struct sp_policy *p, const struct sp_term *term)
 	for (i = 0; i < p->priv->n_subjects; i++)
 		if (p->priv->by_subject[i]->kind != SP_KIND_SERVICE)
 			sp_guess_try(&g, p->priv->by_subject[i]->subject);
+	rc = g.best ? -ENOENT : sp_services_find(p, term->text, SP_PROTO_ANY, &ports);
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (!rc)
+		return error(p, &term->at, of_people, NULL,
+			     sp_mem_printf(p, "'%s' is a service, it goes behind ':' as in 'block any -> any : %s'",
+					   term->text, term->text));
 	if (!g.best && strchr(term->text, '.'))
 		return error(p, &term->at, "an address, or a host that a line defines: 'host NAME = ADDRESS'", NULL,
 			     sp_mem_printf(p, "there is no '%s'; names are not looked up in the network", term->text));
@@ -268,7 +277,7 @@ static int find_set_circle(struct sp_policy *p, struct sp_sentence *set, int dep
 			rc = find_set_circle(p, def, depth + 1);
 		height = def->mark >= height ? def->mark + 1 : height;
 	}
-	if (!rc && height == SP_POLICY_NEST_MAX + 1 && depth < SP_POLICY_NEST_MAX)
+	if (!rc && height == SP_POLICY_NEST_MAX + 1)
 		rc = too_deep(p, &set->subject_at, "set");
 	set->mark = height;
 	return rc;
@@ -311,13 +320,11 @@ static int resolve_service(struct sp_policy *p, struct sp_service *s)
 	}
 	def->is_used = 1;
 	s->def = def;
-	if (def->mark == 1)
+	if (def->mark < 0)
 		return error(p, &s->at, NULL, NULL, sp_mem_printf(p, "service '%s' contains itself", s->text));
 	if (!def->mark && p->priv->nest == SP_POLICY_NEST_MAX)
 		return too_deep(p, &s->at, "service");
-	p->priv->nest++;
 	rc = resolve_group(p, def);
-	p->priv->nest--;
 	for (i = 0; i < def->services.n && !rc; i++) {
 		const struct sp_portlist *ports = &def->services.v[i].ports;
 		sp_u32 j;
@@ -358,15 +365,26 @@ static int resolve_services(struct sp_policy *p, struct sp_services *list)
 	return rc ? rc : service_twice(p, list);
 }
 
+/* mark: as with sets */
 static int resolve_group(struct sp_policy *p, struct sp_sentence *group)
 {
-	int rc;
+	int height = 1, rc;
+	sp_u32 i;
 
 	if (group->mark)
 		return 0;
-	group->mark = 1;
+	group->mark = -1;
+	p->priv->nest++;
 	rc = resolve_services(p, &group->services);
-	group->mark = 2;
+	p->priv->nest--;
+	for (i = 0; i < group->services.n; i++) {
+		const struct sp_sentence *def = group->services.v[i].def;
+
+		height = def && def->mark >= height ? def->mark + 1 : height;
+	}
+	if (!rc && height == SP_POLICY_NEST_MAX + 1)
+		rc = too_deep(p, &group->subject_at, "service");
+	group->mark = height;
 	return rc;
 }
 

@@ -77,10 +77,23 @@ static int services_overlap(const struct sp_sentence *a, const struct sp_sentenc
 	return 0;
 }
 
+/* IPv6 is not translated: a forward of it opens the way to one host and takes nothing from another. */
+static int has_v4(const struct sp_term *target)
+{
+	sp_u32 i;
+
+	if (target->kind == SP_TERM_NET)
+		return target->net.family == SP_NET_V4;
+	for (i = 0; target->kind == SP_TERM_HOST && i < target->def->from.n; i++)
+		if (target->def->from.v[i].net.family == SP_NET_V4)
+			return 1;
+	return 0;
+}
+
 /* Order has no meaning, so that nothing says which of two forwards would win. */
 static int check_pair(struct sp_policy *p, const struct sp_sentence *first, const struct sp_sentence *line)
 {
-	if (first->target.kind == SP_TERM_NAME || line->target.kind == SP_TERM_NAME) /* unknown, and reported */
+	if (!has_v4(&first->target) || !has_v4(&line->target))
 		return 0;
 	if (is_same_target(first, line) || !services_overlap(first, line) || !sp_cover_from_overlap(first, line))
 		return 0;

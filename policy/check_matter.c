@@ -87,11 +87,9 @@ static const char *why_not(const struct sp_sentence *line, const struct sp_sente
 			       : NULL;
 	if (other->kind == SP_KIND_BLOCK)
 		return sp_cover_block(other, line) ? "blocks" : NULL;
-	if (!sp_cover_services(other, line) || !sp_cover_from(other, line))
+	if (!both_allow || sp_cover_has_options(line) || sp_cover_has_options(other))
 		return NULL;
-	if (other->kind == SP_KIND_FORWARD)
-		return line->kind == SP_KIND_OPEN ? "forwards" : NULL;
-	if (!both_allow || sp_cover_has_options(line) || sp_cover_has_options(other) || !sp_cover_to(other, line))
+	if (!sp_cover_services(other, line) || !sp_cover_from(other, line) || !sp_cover_to(other, line))
 		return NULL;
 	if (!is_later && sp_cover_services(line, other) && sp_cover_from(line, other) && sp_cover_to(line, other))
 		return NULL; /* they say the same: warn at the later one */

@@ -223,6 +223,8 @@ int sp_cover_block(const struct sp_sentence *block, const struct sp_sentence *li
 
 	if (block->to.n && line->kind == SP_KIND_BLOCK && !line->to.n)
 		return 0;
+	if (block->services.n && line->target_port)
+		return 0; /* the port changes on the way */
 	if (block->to.n)
 		return sp_cover_services(block, line) && sp_cover_from(block, line) && sp_cover_to(block, line);
 	if (block->path)

@@ -67,8 +67,11 @@ static int bad_char(struct sp_lexer *lx)
 	if (c == ';' || c == '{' || c == '}')
 		rc = sp_diag_add(lx->p, SP_SEVERITY_ERROR, &at, "one sentence a line, without punctuation at its end",
 				 NULL, "no sentence has a '%c'", c);
+	else if (c == '<' || c == '>')
+		rc = sp_diag_add(lx->p, SP_SEVERITY_ERROR, &at, "'->', from the left to the right", NULL,
+				 "no sentence has a '%c'", c);
 	else if (c < 0x20 || c == 0x7f)
-		rc = sp_diag_add(lx->p, SP_SEVERITY_ERROR, &at, "text", NULL, "a control character (%#04x)", c);
+		rc = sp_diag_add(lx->p, SP_SEVERITY_ERROR, &at, "text", NULL, "a control character (0x%02x)", c);
 	else if (c == '\'')
 		rc = sp_diag_add(lx->p, SP_SEVERITY_ERROR, &at, "double quotes, and only around file names", NULL,
 				 "no sentence has a single quote");
@@ -104,6 +107,9 @@ static int lex_word(struct sp_lexer *lx, struct sp_toks *toks)
 	const char *begin = lx->at, *end;
 	int rc;
 
+	/* ":ssh" begins with the colon of the sentence; "::1" with its own */
+	if (*begin == ':' && (lx->end - begin < 2 || begin[1] != ':'))
+		return add(lx, toks, SP_TOK_COLON, begin, ++lx->at);
 	while (lx->at < lx->end && is_word(*lx->at) && !is_arrow(lx, lx->at))
 		lx->at++;
 	end = lx->at;
@@ -112,7 +118,7 @@ static int lex_word(struct sp_lexer *lx, struct sp_toks *toks)
 		rc = add(lx, toks, SP_TOK_WORD, begin, end - 1);
 		return rc ? rc : add(lx, toks, SP_TOK_COLON, end - 1, end);
 	}
-	return add(lx, toks, end - begin == 1 && *begin == ':' ? SP_TOK_COLON : SP_TOK_WORD, begin, end);
+	return add(lx, toks, SP_TOK_WORD, begin, end);
 }
 
 static int lex_one(struct sp_lexer *lx, struct sp_toks *toks)

@@ -7,7 +7,9 @@
 
 #include "internal.h"
 
-#define CHUNK 32768
+#ifndef SP_POLICY_CHUNK /* tests make it small, so that each of many allocations can fail */
+#define SP_POLICY_CHUNK 32768
+#endif
 
 struct sp_chunk {
 	struct sp_chunk *next;
@@ -23,7 +25,7 @@ void *sp_mem_get(struct sp_policy *p, size_t size)
 	if (need < size)
 		return NULL;
 	if (!c || c->size - c->used < need) {
-		size_t room = need > CHUNK ? need : CHUNK;
+		size_t room = need > SP_POLICY_CHUNK ? need : SP_POLICY_CHUNK;
 		struct sp_chunk *fresh = calloc(1, sizeof(*fresh) + room);
 
 		if (!fresh)

@@ -178,10 +178,14 @@ static int parse_open(struct sp_parser *ps, struct sp_sentence *line)
 	return sp_parse_people(ps, &line->from);
 }
 
+/* A -> B : SERVICES */
 static int parse_allow(struct sp_parser *ps, struct sp_sentence *line)
 {
 	int rc = sp_parse_people(ps, &line->from);
 
+	if (!rc && is_word(ps, "to"))
+		rc = sp_parse_error(ps, &sp_parse_tok(ps)->at, "'->' and who may be reached", "->",
+				    "'to' does not belong here");
 	if (!rc)
 		rc = take(ps, SP_TOK_ARROW, "'->' and who may be reached");
 	if (!rc)

@@ -7,6 +7,7 @@
 
 static const char of_people[] = "a zone, a host, a set, an address, a network, or 'any'";
 static const char of_addresses[] = "an address: 192.0.2.7, 2001:db8::7, or *::7 for an IPv6 host behind any prefix";
+static const char of_pool[] = "IPv4 addresses: 203.0.113.8, 203.0.113.0/28, 203.0.113.8-203.0.113.15";
 static const char of_services[] = "a service: a name, tcp/8443, udp/5000-5010, icmp, or 'any'";
 static const char of_target[] =
 	"a host or an address, and perhaps ':' and a port: web, 192.0.2.7:8080, [2001:db8::7]:8080";
@@ -119,6 +120,15 @@ static int one_person(struct sp_parser *ps, const struct sp_tok *tok, void *list
 		return 0;
 	}
 	if (sp_addr_looks(tok->text, strlen(tok->text))) {
+		const char *colon = strchr(tok->text, ':');
+		const char *left = colon ? sp_mem_text(ps->p, tok->text, (size_t)(colon - tok->text)) : NULL;
+
+		if (left && sp_word_is_name(left) && !strchr(colon + 1, ':')) { /* dmz:ssh */
+			ps->i--;						/* and so the sentence is given up */
+			return sp_parse_error(ps, &tok->at, "blanks around ':'",
+					      sp_mem_printf(ps->p, "%s : %s", left, colon + 1),
+					      "'%s' is neither a name nor an address", tok->text);
+		}
 		term->kind = SP_TERM_NET;
 		return read_network(ps, tok, tok->text, of_people, &term->net);
 	}
@@ -136,21 +146,19 @@ int sp_parse_people(struct sp_parser *ps, struct sp_terms *list)
 /* "203.0.113.8-203.0.113.15", for pools */
 static int read_range(struct sp_parser *ps, const struct sp_tok *tok, const char *dash, struct sp_term *term)
 {
-	const char *first = sp_mem_text(ps->p, tok->text, (size_t)(dash - tok->text));
-	int rc = first ? read_network(ps, tok, first, of_addresses, &term->net) : -ENOMEM;
+	size_t len = (size_t)(dash - tok->text);
+	int host_bits;
 
-	if (!rc)
-		rc = read_network(ps, tok, dash + 1, of_addresses, &term->last);
-	if (rc)
-		return rc;
 	term->kind = SP_TERM_RANGE;
-	if (term->net.family != term->last.family || !sp_net_is_one(&term->net) || !sp_net_is_one(&term->last))
+	if (sp_net_read(tok->text, len, &term->net, &host_bits) != SP_NET_OK ||
+	    sp_net_read(dash + 1, strlen(dash + 1), &term->last, &host_bits) != SP_NET_OK ||
+	    term->net.family != term->last.family || !sp_net_is_one(&term->net) || !sp_net_is_one(&term->last))
 		return sp_parse_error(ps, &tok->at, "two addresses, such as 203.0.113.8-203.0.113.15", NULL,
 				      "'%s' is not a range of addresses", tok->text);
 	if (memcmp(term->net.addr, term->last.addr, sizeof(term->net.addr)) > 0)
 		return sp_parse_error(ps, &tok->at, "the smaller address first",
-				      sp_mem_printf(ps->p, "%s-%s", dash + 1, first), "'%s' ends before it begins",
-				      tok->text);
+				      sp_mem_printf(ps->p, "%s-%.*s", dash + 1, (int)len, tok->text),
+				      "'%s' ends before it begins", tok->text);
 	return 0;
 }
 
@@ -163,9 +171,9 @@ static int one_pool(struct sp_parser *ps, const struct sp_tok *tok, void *list)
 	if (!term)
 		return -ENOMEM;
 	term->kind = SP_TERM_NET;
-	rc = dash ? read_range(ps, tok, dash, term) : read_network(ps, tok, tok->text, of_addresses, &term->net);
+	rc = dash ? read_range(ps, tok, dash, term) : read_network(ps, tok, tok->text, of_pool, &term->net);
 	if (!rc && term->net.family != SP_NET_V4)
-		rc = sp_parse_error(ps, &tok->at, "IPv4 addresses", NULL, "'%s': IPv6 is not translated", tok->text);
+		rc = sp_parse_error(ps, &tok->at, of_pool, NULL, "'%s': IPv6 is not translated", tok->text);
 	return rc;
 }
 
@@ -189,7 +197,7 @@ static int one_address(struct sp_parser *ps, const struct sp_tok *tok, void *lis
 
 int sp_parse_addresses(struct sp_parser *ps, struct sp_terms *list, int ranges)
 {
-	return each(ps, of_addresses, ranges ? one_pool : one_address, list);
+	return ranges ? each(ps, of_pool, one_pool, list) : each(ps, of_addresses, one_address, list);
 }
 
 /* ---- interfaces --------------------------------------------------------------------------------- */

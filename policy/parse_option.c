@@ -25,15 +25,18 @@ static const struct {
 	[AS] = { "as", NAMED, "a name for this line" },
 };
 
-static const char *expected_of(enum sp_kind kind)
+static const char *expected_of(const struct sp_sentence *line)
 {
-	if (kind == SP_KIND_OPEN)
-		return "',', 'from', an option (log, idle, rate, limit, as) or the end of the line";
-	if (PERMISSIONS & BIT(kind))
+	if (line->kind == SP_KIND_OPEN && !line->options)
+		return line->from.n ? "',', an option (log, idle, rate, limit, as) or the end of the line"
+				    : "',', 'from', an option (log, idle, rate, limit, as) or the end of the line";
+	if (PERMISSIONS & BIT(line->kind))
 		return "an option (log, idle, rate, limit, as) or the end of the line";
-	if (kind == SP_KIND_BLOCK)
-		return "an option (log, reject, drop, as) or the end of the line";
-	return NAMED & BIT(kind) ? "'as' and a name, or the end of the line" : "the end of the line";
+	if (line->kind == SP_KIND_BLOCK)
+		return line->path || line->to.n || line->options
+			       ? "an option (log, reject, drop, as) or the end of the line"
+			       : "',', '->', an option (log, reject, drop, as) or the end of the line";
+	return NAMED & BIT(line->kind) ? "'as' and a name, or the end of the line" : "the end of the line";
 }
 
 static int bad_value(struct sp_parser *ps, enum option option, const struct sp_tok *tok)
@@ -87,8 +90,8 @@ static int one_option(struct sp_parser *ps, struct sp_sentence *line, enum optio
 	int clash = (option == REJECT && line->options & BIT(DROP)) || (option == DROP && line->options & BIT(REJECT));
 
 	if (!(options[option].kinds & BIT(line->kind)))
-		return sp_parse_error(ps, &tok->at, expected_of(line->kind), NULL, "'%s' has no meaning for '%s'",
-				      tok->text, sp_kind_name(line->kind));
+		return sp_parse_error(ps, &tok->at, expected_of(line), NULL, "'%s' has no meaning for '%s'", tok->text,
+				      sp_kind_name(line->kind));
 	if (line->options & BIT(option))
 		return sp_parse_error(ps, &tok->at, "each option once", NULL, "a second '%s'", tok->text);
 	if (clash)
@@ -108,7 +111,7 @@ static int one_option(struct sp_parser *ps, struct sp_sentence *line, enum optio
 static int leftover(struct sp_parser *ps, struct sp_sentence *line)
 {
 	const struct sp_tok *tok = sp_parse_tok(ps), *before = tok - 1;
-	const char *expected = expected_of(line->kind);
+	const char *expected = expected_of(line);
 	int proto = before->type == SP_TOK_WORD ? sp_proto_read(before->text, strlen(before->text)) : -1;
 	struct sp_span both = before->at;
 	struct sp_guess g;
@@ -121,11 +124,14 @@ static int leftover(struct sp_parser *ps, struct sp_sentence *line)
 		return sp_parse_error(ps, &both, expected, sp_mem_printf(ps->p, "%s/%s", before->text, tok->text),
 				      "a protocol and its port are one word");
 	}
+	if (line->options && (!strcmp(tok->text, "from") || !strcmp(tok->text, "to")))
+		return sp_parse_error(ps, &tok->at, expected, NULL, "'%s' comes too late: options close the line",
+				      tok->text);
 	sp_guess_init(&g, tok->text);
 	for (i = 0; i < OPTIONS; i++)
 		if (options[i].kinds & BIT(line->kind))
 			sp_guess_try(&g, options[i].word);
-	if (line->kind == SP_KIND_OPEN && !line->from.n)
+	if (line->kind == SP_KIND_OPEN && !line->from.n && !line->options)
 		sp_guess_try(&g, "from");
 	if (g.best)
 		return sp_parse_error(ps, &tok->at, expected, g.best, "'%s' does not belong here", tok->text);

@@ -67,10 +67,16 @@ static int files_read(void *ctx, const char *path, size_t max, char **data, size
 	return rc;
 }
 
+/* A folder that is not there has no files; one that can not be read is an error. */
+static int list_error(const char *path, int error)
+{
+	return error != ENOENT && error != ENOTDIR;
+}
+
 static int files_list(void *ctx, const char *pattern, char ***paths, size_t *n)
 {
 	glob_t found = { 0 };
-	int rc = glob(pattern, GLOB_ERR, NULL, &found);
+	int rc = glob(pattern, 0, list_error, &found);
 	char **out = NULL;
 	size_t i;
 
