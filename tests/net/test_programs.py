@@ -92,10 +92,9 @@ def test_iperf3(net, family, direction):
     options = ["-R"] if direction == "in" else []
     end = iperf(net, family, "-t", 1, "-P", 3, *options)
     received = end["sum_received"]["bytes"]
-    segments = received / 1200
+    # how much the short queues of virtual cables lose is the network's own; that the firewall dropped nothing is the
+    # fixture's to say
     assert received > 10e6, f"{received} bytes in a second"
-    # retransmits are the network's own losses (full queues), not the firewall's: far below one in ten
-    assert end["sum_sent"]["retransmits"] < segments / 10, end["sum_sent"]
 
 
 @both
