@@ -390,18 +390,33 @@ static int resolve_group(struct sp_policy *p, struct sp_sentence *group)
 
 /* ---- nat, refuse --------------------------------------------------------------------------------------- */
 
-static int check_refuse(struct sp_policy *p, struct sp_sentence *line)
+static int unknown_zone(struct sp_policy *p, const struct sp_sentence *line)
 {
-	struct sp_term zone = { .kind = SP_TERM_NAME, .text = line->subject, .at = line->subject_at };
-	int rc = resolve_term(p, &zone);
+	struct sp_guess g;
 	sp_u32 i;
 
-	if (rc || zone.kind == SP_TERM_NAME)
-		return rc;
-	if (zone.kind != SP_TERM_ZONE || !strcmp(line->subject, "self"))
+	sp_guess_init(&g, line->subject);
+	sp_guess_try(&g, "outside");
+	sp_guess_try(&g, "inside");
+	for (i = 0; i < p->priv->n_subjects; i++)
+		if (p->priv->by_subject[i]->kind == SP_KIND_ZONE)
+			sp_guess_try(&g, p->priv->by_subject[i]->subject);
+	return error(p, &line->subject_at, "outside, inside, or a zone of this configuration", g.best,
+		     sp_mem_printf(p, "there is no zone '%s'", line->subject));
+}
+
+static int check_refuse(struct sp_policy *p, struct sp_sentence *line)
+{
+	const struct sp_sentence *def = sp_check_find(p, SP_KIND_ZONE, line->subject);
+	int is_self = !strcmp(line->subject, "self");
+	sp_u32 i;
+
+	if (!def && !sp_check_is_zone(line->subject))
+		return unknown_zone(p, line);
+	if (is_self || (def && def->kind != SP_KIND_ZONE))
 		return error(p, &line->subject_at, "outside, inside, or a zone of this configuration", NULL,
 			     sp_mem_printf(p, "'%s' is %s, packets are refused by the zone they come from",
-					   line->subject, zone.kind == SP_TERM_ZONE ? "this machine" : "not a zone"));
+					   line->subject, is_self ? "this machine" : "not a zone"));
 	for (i = 0; p->lines[i] != line; i++)
 		if (p->lines[i]->kind == SP_KIND_REFUSE && !p->lines[i]->is_broken &&
 		    !strcmp(p->lines[i]->subject, line->subject))

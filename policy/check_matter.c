@@ -101,10 +101,32 @@ static int is_rule(const struct sp_sentence *line)
 	return line->kind == SP_KIND_BLOCK || sp_cover_is_permission(line);
 }
 
+/* `block self` */
+static int is_self(const struct sp_sentence *block)
+{
+	sp_u32 i;
+
+	for (i = 0; i < block->from.n && !block->to.n; i++)
+		if (block->from.v[i].kind == SP_TERM_ZONE && !strcmp(block->from.v[i].text, "self"))
+			return 1;
+	return 0;
+}
+
 static int check_one(struct sp_policy *p, struct sp_sentence **rules, sp_u32 n, sp_u32 i)
 {
+	static const struct sp_term any = { .kind = SP_TERM_ANY, .text = "any" };
+	static const struct sp_sentence all = { .kind = SP_KIND_ALLOW,
+						.from = { (struct sp_term *)&any, 1, 1 },
+						.to = { (struct sp_term *)&any, 1, 1 } };
 	struct sp_sentence *line = rules[i];
 	sp_u32 j;
+
+	if (line->kind == SP_KIND_BLOCK && sp_cover_block(line, &all))
+		return sp_diag_add(p, SP_SEVERITY_WARNING, &line->at, NULL, NULL,
+				   "this blocks everything, for this machine, too");
+	if (line->kind == SP_KIND_BLOCK && is_self(line))
+		return sp_diag_add(p, SP_SEVERITY_WARNING, &line->at, NULL, NULL,
+				   "this cuts this machine off: nobody may reach it, and it may start nothing");
 
 	if (sp_cover_built_in(line) && !sp_cover_has_options(line))
 		return sp_diag_add(p, SP_SEVERITY_WARNING, &line->at, NULL, NULL, "this is allowed anyway: %s",

@@ -91,7 +91,7 @@ static int one_option(struct sp_parser *ps, struct sp_sentence *line, enum optio
 
 	if (!(options[option].kinds & BIT(line->kind)))
 		return sp_parse_error(ps, &tok->at, expected_of(line), NULL, "'%s' has no meaning for '%s'", tok->text,
-				      sp_kind_name(line->kind));
+				      ps->toks.v[0].text);
 	if (line->options & BIT(option))
 		return sp_parse_error(ps, &tok->at, "each option once", NULL, "a second '%s'", tok->text);
 	if (clash)
