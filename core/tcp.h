@@ -9,7 +9,7 @@
  *   I    seq <= s.max_end                      not beyond what d can take (part of the segment may be, d trims it)
  *   II   seq + len >= s.end - d.max_win        not older than one window of d
  *   III  ack <= d.end                          acknowledges only what was sent
- *   IV   ack >= d.end - max(66000, s.max_win)  and not what was settled long ago
+ *   IV   ack >= d.end - max(66000, 2 s.max_win)  and not what was settled long ago (RFC 5961 5.2)
  * They are not applied when a window scale was not seen (SP_FLOW_LOOSE: picked up or adopted; RFC 6092 REC-32).
  *
  * Resets (RFC 5961 3.2): only one with the exact expected sequence number, give or take one as in pf, closes. One inside the
@@ -116,7 +116,8 @@ SP_INLINE int sp_ok(const struct sp_flow *f, const struct sp_pkt *p)
 /* III and IV: does the acknowledgement fit? */
 SP_INLINE int sp_tcp_check_ack(const struct sp_peer *s, const struct sp_peer *d, sp_u32 ack)
 {
-	const sp_u32 back = s->max_win > SP_MAX_ACK_WINDOW ? s->max_win : SP_MAX_ACK_WINDOW;
+	/* RFC 5961 5.2: one window below what is unacknowledged, which may itself be one window below what was sent */
+	const sp_u32 back = s->max_win > SP_MAX_ACK_WINDOW / 2 ? 2 * s->max_win : SP_MAX_ACK_WINDOW;
 
 	if (sp_seq_lt(d->end, ack))
 		return SP_R_TCP_ACK_HIGH;
