@@ -26,7 +26,9 @@ fuzz-policy: $(B)/tests/policy/fuzz ## fuzz the language for SECONDS=600
 # the golden files are the seed; what is found is kept in the build folder
 FUZZ_POLICY = $(PYTHON) -B tests/policy/golden.py $(B)/tests/policy/corpus && \
 	$(B)/tests/policy/fuzz -max_total_time=$(1) -max_len=4096 -timeout=10 -dict=tests/fuzz/policy.dict \
-	-artifact_prefix=$(B)/tests/policy/ -print_final_stats=1 -verbosity=0 $(B)/tests/policy/corpus
+	-artifact_prefix=$(B)/tests/policy/ -print_final_stats=1 $(B)/tests/policy/corpus \
+	>$(B)/tests/policy/fuzz.log 2>&1 || \
+	{ tail -n 60 $(B)/tests/policy/fuzz.log; exit 1; }; grep '^stat::' $(B)/tests/policy/fuzz.log
 
 # tiny chunks, so that each allocation of the tree can fail
 $(B)/tests/policy/unit: tests/policy/unit.c $(POLICY_DEPS)
