@@ -160,6 +160,8 @@ static int unknown_person(struct sp_policy *p, const struct sp_term *term)
 	sp_guess_try(&g, "inside");
 	sp_guess_try(&g, "self");
 	sp_guess_try(&g, "any");
+	if (!strcmp(term->text, "all") || !strcmp(term->text, "everyone") || !strcmp(term->text, "anyone"))
+		g.best = "any";
 	for (i = 0; i < p->priv->n_subjects; i++)
 		if (p->priv->by_subject[i]->kind != SP_KIND_SERVICE)
 			sp_guess_try(&g, p->priv->by_subject[i]->subject);
@@ -300,6 +302,8 @@ static int unknown_service(struct sp_policy *p, const struct sp_service *s)
 	sp_services_guess(p, &g);
 	if (!strncmp(s->text, "icmp", 4) || !strcmp(s->text, "ping6"))
 		g.best = "icmp";
+	if (!strcmp(s->text, "all"))
+		g.best = "any";
 	return error(p, &s->at, of_services, g.best, sp_mem_printf(p, "there is no service '%s'", s->text));
 }
 
@@ -441,12 +445,33 @@ static int check_nat(struct sp_policy *p, const struct sp_sentence *line)
 	return 0;
 }
 
+/* A line with a wrong value: its names may be wrong, too, and all is said in one run. */
+static int check_broken(struct sp_policy *p, struct sp_sentence *line)
+{
+	sp_u32 i;
+	int rc = 0;
+
+	if (!line->is_whole || line->kind == SP_KIND_ZONE)
+		return 0;
+	if (line->kind == SP_KIND_SERVICE)
+		return resolve_group(p, line);
+	for (i = 0; i < line->from.n && !rc; i++)
+		rc = resolve_term(p, &line->from.v[i]);
+	for (i = 0; i < line->to.n && !rc; i++)
+		rc = resolve_term(p, &line->to.v[i]);
+	if (!rc && line->kind == SP_KIND_FORWARD)
+		rc = resolve_term(p, &line->target);
+	for (i = 0; i < line->services.n && !rc; i++)
+		rc = resolve_service(p, &line->services.v[i]);
+	return rc;
+}
+
 static int check_line(struct sp_policy *p, struct sp_sentence *line)
 {
 	int rc;
 
 	if (line->is_broken)
-		return 0;
+		return check_broken(p, line);
 	if (line->kind == SP_KIND_REFUSE)
 		return check_refuse(p, line);
 	if (line->kind == SP_KIND_NAT)

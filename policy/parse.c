@@ -369,6 +369,7 @@ static int parse_sentence(struct sp_parser *ps)
 	if (rc && rc != -EINVAL)
 		return rc;
 	line->is_broken = rc || ps->broken;
+	line->is_whole = !rc;
 	if (line->path && !line->is_broken) {
 		rc = sp_source_nets(ps->p, line);
 		if (rc)

@@ -132,8 +132,8 @@ static int one_person(struct sp_parser *ps, const struct sp_tok *tok, void *list
 		term->kind = SP_TERM_NET;
 		return read_network(ps, tok, tok->text, of_people, &term->net);
 	}
-	term->kind = SP_TERM_NAME;
-	if (!sp_word_is_name(tok->text))
+	term->kind = sp_word_is_name(tok->text) ? SP_TERM_NAME : SP_TERM_NET;
+	if (term->kind != SP_TERM_NAME)
 		return sp_parse_error(ps, &tok->at, of_people, NULL, "'%s' can not be a name", tok->text);
 	return 0;
 }
@@ -362,8 +362,8 @@ static int one_service(struct sp_parser *ps, const struct sp_tok *tok, void *lis
 		return sp_portlist_add(ps->p, &s->ports, proto < 0 ? SP_PROTO_ANY : proto, 0, PORT_MAX);
 	if (*tok->text >= '0' && *tok->text <= '9')
 		return number_without_protocol(ps, tok);
-	s->is_name = 1;
-	if (!sp_word_is_name(tok->text))
+	s->is_name = sp_word_is_name(tok->text);
+	if (!s->is_name)
 		return sp_parse_error(ps, &tok->at, of_services, NULL, "'%s' is not a service", tok->text);
 	return 0;
 }
@@ -420,8 +420,10 @@ int sp_parse_target(struct sp_parser *ps, struct sp_sentence *line)
 	if (host == tok->text || *tok->text != '[')
 		line->target.at.length = (sp_u32)strlen(host);
 	if (!sp_addr_looks(host, strlen(host))) {
-		if (!sp_word_is_name(host) || sp_word_is_reserved(host))
+		if (!sp_word_is_name(host) || sp_word_is_reserved(host)) {
+			line->target.kind = SP_TERM_NET;
 			return sp_parse_error(ps, &tok->at, of_target, NULL, "'%s' can not be a name", host);
+		}
 		return 0;
 	}
 	line->target.kind = SP_TERM_NET;

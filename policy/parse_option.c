@@ -124,6 +124,16 @@ static int leftover(struct sp_parser *ps, struct sp_sentence *line)
 		return sp_parse_error(ps, &both, expected, sp_mem_printf(ps->p, "%s/%s", before->text, tok->text),
 				      "a protocol and its port are one word");
 	}
+	if (line->services.n && (!strcmp(before->text, "port") || !strcmp(before->text, "ports")) &&
+	    *tok->text >= '0' && *tok->text <= '9') {
+		both.length = tok->at.column + tok->at.length - both.column;
+		return sp_parse_error(ps, &both, "a protocol and a port in one word",
+				      sp_mem_printf(ps->p, "tcp/%s", tok->text), "a port has a protocol");
+	}
+	if (!strcmp(tok->text, "and") || !strcmp(tok->text, "or"))
+		return sp_parse_error(ps, &tok->at, expected, ",", "'%s' does not belong here", tok->text);
+	if (line->kind == SP_KIND_FORWARD && !strcmp(tok->text, "from"))
+		return sp_parse_error(ps, &tok->at, expected, NULL, "'from' comes too late: it stands before 'to'");
 	if (line->options && (!strcmp(tok->text, "from") || !strcmp(tok->text, "to")))
 		return sp_parse_error(ps, &tok->at, expected, NULL, "'%s' comes too late: options close the line",
 				      tok->text);

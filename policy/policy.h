@@ -127,7 +127,8 @@ struct sp_sentence {
 	enum sp_kind kind;
 	const char *name; /* of the line: as given, or derived; unique */
 	int is_named; /* given by `as` */
-	int is_broken; /* an error was reported: only there so that its name is known */
+	int is_broken; /* an error was reported: it is only there so that its name is known */
+	int is_whole; /* read to its end, broken or not, so that its names can be looked up */
 	int is_used; /* some line names this host, set or service */
 	int mark; /* scratch of the checks; after them without meaning */
 	int is_flat; /* host, set: flat is filled in */
