@@ -27,7 +27,7 @@ static const char *const hints[SP_REASON_COUNT] = {
 	[SP_R_REOPENED] = "A closed conversation had the same addresses and ports (RFC 9293 3.10.7.4, TIME-WAIT).",
 	[SP_R_CHALLENGE] = "The conversation stays as it was: only the end hosts know whether the reset or the new SYN is "
 			   "true, and they ask each other (RFC 5961 3, 4).",
-	[SP_R_UNINVITED] = "This is the firewall at work. If you meant to offer this service, the coming configuration "
+	[SP_R_UNINVITED] = "This is the firewall at work. If you meant to offer this service, the configuration "
 			   "file will have one line for it, such as `open ssh from 203.0.113.9`. If it should have been "
 			   "an answer, see with `sally flows` whether the question was remembered: the answer must come "
 			   "from the very address and port that was asked.",

@@ -16,7 +16,7 @@
 #include "reasons.h"
 #include "types.h"
 
-#define SP_ABI_VERSION 1u
+#define SP_ABI_VERSION 2u
 
 /* ---- addresses and keys ------------------------------------------------------------------------------------ */
 
@@ -134,7 +134,7 @@ struct sp_flow {
 	sp_u8 wscale; /* L R  window scale of end 0 (low), end 1 (high); 15: not seen */
 	sp_u64 seen_ns; /* L R  last packet that refreshed it */
 	sp_u32 generation; /* L R  policy generation it was decided under */
-	sp_u16 line; /* L R  which line of the policy permitted it (enum sp_line) */
+	sp_u16 line; /* L R  which line of the policy permitted it (enum sp_line_id) */
 	sp_u8 zone_from; /* L R  zone of the initiator */
 	sp_u8 zone_to; /* L R  zone of the other end; SP_ZONE_NONE until it has spoken */
 	/* second line */
@@ -148,7 +148,7 @@ _Static_assert(sizeof(struct sp_flow) == 128, "budget: 128 bytes a conversation"
 _Static_assert(__builtin_offsetof(struct sp_flow, peer) == 64, "second cache line");
 
 /* Lines of the built-in policy; a configuration's own lines start at SP_LINE_FIRST. */
-enum sp_line { SP_LINE_NONE = 0, SP_LINE_SELF = 1, SP_LINE_INSIDE = 2, SP_LINE_ADOPTED = 3, SP_LINE_FIRST = 16 };
+enum sp_line_id { SP_LINE_NONE = 0, SP_LINE_SELF = 1, SP_LINE_INSIDE = 2, SP_LINE_ADOPTED = 3, SP_LINE_FIRST = 16 };
 
 /* ---- fragments ------------------------------------------------------------------------------------------------ */
 
@@ -201,8 +201,9 @@ struct sp_config {
 	sp_u32 capacity; /* I  conversations at most: sets * SP_WAYS */
 	sp_u32 unanswered_max; /* U  budget of conversations that nobody has answered */
 	sp_u32 pressure_on; /* U  above so many conversations the pressure column is in force */
-	sp_u32 generation; /* U  policy generation in force */
-	sp_u32 pad_;
+	sp_u32 generation; /* U  policy generation in force; its image is in slot generation % SP_IMAGE_SLOTS */
+	sp_u32 trial_back; /* U  the generation before: to go back to when a trial ends unconfirmed, or by undo */
+	sp_u64 trial_until_ns; /* U  0: no trial. The engine itself goes back: see sp_generation() */
 	sp_u64 netns_cookie; /* I  of the network namespace that this instance guards */
 	sp_u64 up_ns; /* I  when it came up */
 	sp_u64 watch_until_ns; /* U  events are produced until then */
@@ -244,6 +245,8 @@ struct sp_test {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 forwarded; /* at egress: 1 if it came in at a guarded interface */
+	sp_u8 zone_to; /* zone that the packet's destination is in, when a policy asks */
+	sp_u8 pad_[7];
 	sp_u32 inside4_net, inside4_mask; /* the inside's IPv4 network (raw network order); mask 0: any */
 	sp_u32 inside6_bits; /* prefix length of inside6; 0: any */
 	struct sp_addr inside6;

@@ -54,6 +54,11 @@ struct sp_pkt {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 config_flags; /* enum sp_config_flag */
+	sp_u32 generation; /* of the policy that judges it */
+
+	/* filled in by the policy; here, where there is a gap: the stack of the kernel's programs is short */
+	sp_u16 line; /* which line permits the conversation */
+	sp_u8 zone_to; /* where it goes; SP_ZONE_NONE: not looked up */
 
 	/* filled in by the parser */
 	struct sp_key key; /* canonical; of the quoted packet if kind is SP_KIND_ERROR */
@@ -80,6 +85,9 @@ struct sp_pkt {
 	sp_u32 frag_id;
 	sp_u32 frag_off; /* bytes */
 	sp_u32 frag_len; /* bytes of the datagram that are in this piece, IPv6 extension headers behind the cut included */
+
+	/* the interval search of the policy */
+	sp_u32 lo, hi;
 
 	/* filled in by the table */
 	sp_u32 flow; /* index of the entry + 1 */

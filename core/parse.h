@@ -111,10 +111,10 @@ SP_GLOBAL int sp_walk6(sp_dev *dev, struct sp_walk *w)
 struct sp_options {
 	sp_u8 b[SP_OPTIONS_MAX];
 	sp_u32 len; /* bytes in b */
-	sp_u32 kind; /* of the option under way */
-	sp_u32 skip; /* bytes of it that are left */
-	sp_u32 state; /* SP_OPT_* */
-	sp_u32 wscale; /* TCP, out */
+	sp_u8 kind; /* of the option under way */
+	sp_u8 skip; /* bytes of it that are left */
+	sp_u8 state; /* SP_OPT_* */
+	sp_u8 wscale; /* TCP, out */
 };
 
 enum { SP_OPT_KIND = 0, SP_OPT_LENGTH = 1, SP_OPT_DATA = 2 };

@@ -10,6 +10,8 @@
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i)
+ *   sp_image_at(slot, line)          a line of the compiled policy; NULL: there is none
+ *   sp_route_zone(dev, p)            zone of p's destination
  *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?
  *   sp_seconds(ns), SP_STEP(what, a, b)   the latter tells explain what is going on; empty in the kernel
  */
@@ -109,8 +111,18 @@ SP_INLINE int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 /* A packet whose conversation is (or seems) known. */
 SP_INLINE int sp_judge_known(sp_dev *dev, struct sp_pkt *p)
 {
-	int reason = sp_track(p, 0);
+	struct sp_flow *f = sp_flow_at(p->flow - 1);
+	int reason = SP_R_NONE;
 
+	if (f && SP_READ(f->generation) != p->generation) {
+		if (SP_READ(f->zone_to) == SP_ZONE_NONE)
+			p->zone_to = (sp_u8)sp_route_zone(dev, p);
+		reason = sp_redecide(p);
+		SP_STEP("redecide", (sp_u64)reason, p->flow);
+		if (reason)
+			return reason;
+	}
+	reason = sp_track(p, 0);
 	SP_STEP("track", (sp_u64)(sp_s64)reason, p->flow);
 	if (reason == SP_TRACK_REOPEN) {
 		reason = sp_may_start(dev, p);
@@ -133,6 +145,7 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 
 	if (!c || !s)
 		return SP_R_BUSY;
+	p->generation = sp_generation(c, p->now_ns);
 	if (p->hook == SP_HOOK_INGRESS) {
 		reason = sp_check_addr(p);
 		SP_STEP("addresses", (sp_u64)reason, p->zone);

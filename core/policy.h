@@ -11,6 +11,8 @@
 
 #include "packet.h"
 #include "addr.h"
+#include "image.h"
+#include "table.h"
 
 #define SP_DHCP_WAIT_NS (120 * SP_NS_PER_S) /* so long an answer to this machine's DHCP request is let in */
 
@@ -128,25 +130,122 @@ SP_INLINE int sp_implied(struct sp_state *s, const struct sp_pkt *p)
 	return SP_R_NONE;
 }
 
+/* The generation in force at `now`: a trial that nobody confirmed ends here, whatever became of user space. */
+SP_INLINE sp_u32 sp_generation(struct sp_config *c, sp_u64 now_ns)
+{
+	const sp_u64 until_ns = SP_READ(c->trial_until_ns);
+
+	return until_ns && now_ns >= until_ns ? SP_READ(c->trial_back) : SP_READ(c->generation);
+}
+
+/* Built in: who may start without a line that says so. */
+SP_INLINE sp_u16 sp_built_in(sp_u8 zone_from, sp_u8 zone_to)
+{
+	if (zone_from == SP_ZONE_SELF)
+		return SP_LINE_SELF;
+	if (zone_from == SP_ZONE_INSIDE && zone_to <= SP_ZONE_INSIDE)
+		return SP_LINE_INSIDE;
+	return SP_LINE_NONE;
+}
+
+/* Asks the policy. Returns SP_R_BLOCKED, SP_R_UNINVITED, or SP_R_NONE and the line that permits it. */
+SP_INLINE int sp_policy(struct sp_pkt *p, sp_u32 reply, sp_u8 zone_from, sp_u8 zone_to, sp_u16 *line)
+{
+	const sp_u32 says = sp_image_ask(p, reply, (sp_u32)zone_from << 4 | zone_to);
+
+	*line = (sp_u16)(says & SP_RULE_LINE);
+	if (says & SP_RULE_BLOCK)
+		return SP_R_BLOCKED;
+	if (says & SP_RULE_ALLOW)
+		return SP_R_NONE;
+	*line = sp_built_in(zone_from, zone_to);
+	return *line ? SP_R_NONE : SP_R_UNINVITED;
+}
+
 /* May this packet, which belongs to no conversation, start one? Returns the reason of the verdict. */
 SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 {
-	const int trusted = p->zone == SP_ZONE_SELF || p->zone == SP_ZONE_INSIDE;
-	int reason = p->zone == SP_ZONE_SELF ? SP_R_NEW_SELF : SP_R_NEW_INSIDE;
+	const sp_u32 slot = p->generation % SP_IMAGE_SLOTS;
+	int reason;
 
 	if (p->kind == SP_KIND_REPLY)
 		return SP_R_ICMP_UNASKED;
+	p->line = sp_built_in(p->zone, SP_ZONE_NONE);
+	reason = p->line ? SP_R_NONE : SP_R_UNINVITED;
+	if (sp_image_at(slot, 0)) {
+		p->zone_to = (sp_u8)sp_route_zone(dev, p);
+		reason = sp_policy(p, 0, p->zone, p->zone_to, &p->line);
+		SP_STEP("policy", (sp_u64)reason, p->line);
+		if (reason == SP_R_BLOCKED)
+			return reason;
+	}
 	if (p->kind == SP_KIND_TCP && (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK | SP_TCP_RST)) != SP_TCP_SYN) {
 		/* mid-stream: only when the trusted side speaks first, and not to end or answer what is unknown */
-		if (!trusted || (p->tcp_flags & (SP_TCP_SYN | SP_TCP_RST)))
+		if (reason || (p->tcp_flags & (SP_TCP_SYN | SP_TCP_RST)) ||
+		    (p->zone != SP_ZONE_SELF && p->zone != SP_ZONE_INSIDE))
 			return SP_R_TCP_NO_FLOW;
 		reason = SP_R_PICKED_UP;
 	}
-	if (!trusted)
-		return SP_R_UNINVITED;
+	if (reason == SP_R_UNINVITED)
+		return reason;
 	/* RFC 6092 REC-5, RFC 2827: the inside speaks with its own addresses */
-	if (p->zone == SP_ZONE_INSIDE && !sp_source_fits(dev, p))
+	if (p->zone != SP_ZONE_SELF && p->zone != SP_ZONE_OUTSIDE && !sp_source_fits(dev, p))
 		return SP_R_SPOOFED;
+	if (reason == SP_R_PICKED_UP)
+		return reason;
+	if (p->line >= SP_LINE_FIRST)
+		return SP_R_NEW_PERMITTED;
+	return p->line == SP_LINE_SELF ? SP_R_NEW_SELF : SP_R_NEW_INSIDE;
+}
+
+/* May conversation f, which was decided under another generation, go on under this one? *line: which one permits it. */
+SP_INLINE int sp_still_permitted(const struct sp_flow *f, struct sp_pkt *p, sp_u16 *line)
+{
+	const sp_u32 reply = ((f->flags & SP_FLOW_FROM_1) != 0) != p->dir;
+	/* begun when no policy asked where it goes: p tells, from either end */
+	const sp_u8 zone_to = f->zone_to ? f->zone_to : reply ? p->zone : p->zone_to;
+	int reason = sp_policy(p, reply, f->zone_from, zone_to, line);
+
+	/* what had no line before has none to lose (taken over when the firewall came up), but can be blocked */
+	if (reason == SP_R_UNINVITED && f->line < SP_LINE_FIRST) {
+		*line = f->line;
+		reason = SP_R_NONE;
+	}
+	return reason;
+}
+
+/*
+ * Conversation p->flow was decided under another generation: decides it again. Returns SP_R_NONE, or SP_R_REVOKED: it is
+ * stopped. Both ends may get here at once; they find the same.
+ */
+SP_GLOBAL int sp_redecide(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	int reason = SP_R_NONE;
+	struct sp_flow *f;
+	sp_u16 line = 0;
+
+	if (!p || !c || !s)
+		return SP_R_BUSY;
+	f = sp_flow_at(p->flow - 1);
+	if (!f || !sp_flow_lock(f, p->flow - 1))
+		return SP_R_BUSY;
+	/* if it is another one by now, or over, the tracker will see */
+	if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE && !sp_is_stale(c, s, f, p->now_ns)) {
+		if (sp_still_permitted(f, p, &line)) {
+			/*
+			 * It stays, under its old generation, so that each of its packets comes here until it times out.
+			 * Were it forgotten, the end that we trust could carry it on as if it had begun it. A policy that
+			 * goes back (a trial, undo) finds all its conversations.
+			 */
+			reason = SP_R_REVOKED;
+		} else {
+			SP_WRITE(f->generation, p->generation);
+			f->line = line;
+		}
+	}
+	sp_flow_unlock(f);
 	return reason;
 }
 

@@ -33,6 +33,7 @@
 	/* drops: policy */                                                                                             \
 	X(UNINVITED, "uninvited", DROP, "nobody inside asked for it and no line lets it in")                            \
 	X(BLOCKED, "blocked", DROP, "a line of the configuration blocks it")                                            \
+	X(REVOKED, "revoked", DROP, "the line that permitted its conversation is gone")                                 \
 	X(TCP_NO_FLOW, "tcp_no_flow", DROP, "it is not the start of a TCP connection and belongs to none")              \
 	X(WRONG_SIDE, "wrong_side", DROP, "the conversation it claims to belong to lives on another side")              \
 	X(SPOOFED, "spoofed", DROP, "its source address does not belong on the side it came from")                      \

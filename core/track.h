@@ -38,7 +38,6 @@ SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow 
 {
 	sp_u32 phase;
 
-	f->line = p->zone == SP_ZONE_SELF ? SP_LINE_SELF : SP_LINE_INSIDE;
 	if (p->kind == SP_KIND_TCP)
 		phase = sp_tcp_begin(f, p);
 	else
@@ -58,7 +57,6 @@ SP_INLINE void sp_restart(struct sp_config *c, struct sp_state *s, struct sp_flo
 	/* counts belong to the new initiator: leave the old one's first */
 	sp_flow_recount(c, s, f, f->phase, SP_PHASE_FREE);
 	sp_flow_fill(f, p);
-	f->generation = SP_READ(c->generation);
 	sp_begin(c, s, f, p);
 	p->event = SP_EVENT_NEW;
 }

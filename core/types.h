@@ -52,6 +52,16 @@ static inline __attribute__((always_inline)) sp_be32 sp_hton32(sp_u32 v)
 	return be;
 }
 
+/* Eight bytes as they lie in memory, read as one big-endian number; and back. */
+static inline __attribute__((always_inline)) sp_u64 sp_hton64(sp_u64 v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap64(v);
+#else
+	return v;
+#endif
+}
+
 #define SP_INLINE static inline __attribute__((always_inline))
 #define SP_MUST __attribute__((warn_unused_result))
 #define SP_NS_PER_S 1000000000ULL

@@ -202,6 +202,8 @@ sp_u32 sp_engine_adopt(struct sp_engine *e, const struct sp_key *key, int initia
 	p.family = key->family;
 	p.src = key->addr[p.dir];
 	p.zone = zone_from;
+	p.generation = e->t.config->generation;
+	p.line = SP_LINE_ADOPTED;
 	p.kind = key->proto == SP_PROTO_UDP ? SP_KIND_UDP : SP_KIND_OTHER;
 	reason = sp_flow_insert(&p);
 	if (reason != SP_R_NONE)
@@ -222,6 +224,23 @@ sp_u32 sp_engine_adopt(struct sp_engine *e, const struct sp_key *key, int initia
 	}
 	sp_flow_unlock(f);
 	return p.flow;
+}
+
+int sp_engine_redecide(struct sp_engine *e, const struct sp_flow *copy, sp_u32 generation)
+{
+	struct sp_pkt p = { .generation = generation };
+	const sp_u32 from = (copy->flags & SP_FLOW_FROM_1) != 0;
+	sp_u16 line;
+
+	sp_host = e;
+	p.key = copy->key;
+	p.family = copy->key.family;
+	p.dir = (sp_u8)from;
+	p.src = copy->key.addr[from];
+	p.dst = copy->key.addr[!from];
+	p.sport = copy->key.port[from];
+	p.dport = copy->key.port[!from];
+	return sp_still_permitted(copy, &p, &line) ? SP_R_REVOKED : SP_R_NONE;
 }
 
 int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns)

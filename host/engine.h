@@ -10,6 +10,7 @@
 #define SP_HOST_ENGINE_H
 
 #include "../core/abi.h"
+#include "../core/policy_abi.h"
 
 /* The arrays that an engine works on; the live firewall's are the same, memory-mapped. */
 struct sp_tables {
@@ -26,7 +27,8 @@ typedef void sp_step_fn(void *arg, const char *what, sp_u64 a, sp_u64 b);
 
 struct sp_engine {
 	struct sp_tables t;
-	struct sp_test side; /* inside networks for the source check (inside4_*, inside6*); the rest is unused */
+	struct sp_test side; /* instead of routes: inside networks (inside4_*, inside6*), zone_to; the rest is unused */
+	struct sp_image_line *images[SP_IMAGE_SLOTS]; /* compiled policies by generation % SP_IMAGE_SLOTS; NULL: none */
 	struct sp_counter counters[SP_REASON_COUNT]; /* of sp_engine_packet() calls with cpu == NULL */
 	sp_step_fn *step; /* NULL: none */
 	void *step_arg;
@@ -83,6 +85,12 @@ int sp_key_make(struct sp_key *key, int family, sp_u8 proto, const void *src, co
 
 /* Finds a conversation: index + 1 or 0. Counts nothing. */
 sp_u32 sp_engine_find(struct sp_engine *e, const struct sp_key *key);
+
+/*
+ * What the policy in e->images[generation % SP_IMAGE_SLOTS] would make of a conversation that was decided under another one:
+ * SP_R_NONE: it goes on; else SP_R_REVOKED. Works on a copy; changes nothing.
+ */
+int sp_engine_redecide(struct sp_engine *e, const struct sp_flow *copy, sp_u32 generation);
 
 /* Has the entry expired at now_ns (or been killed)? */
 int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns);

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../core/packet.h"
+#include "../core/policy_abi.h"
 
 /* A global function: the verifier checks it once, on its own, whoever calls it. */
 #define SP_GLOBAL __attribute__((noinline))
@@ -50,6 +51,22 @@ SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
 SP_ARRAY(sp_config, struct sp_config, 1);
 SP_ARRAY(sp_state, struct sp_state, 1);
 SP_ARRAY(sp_test, struct sp_test, 1);
+
+/* Compiled policies by slot; an empty slot means: the built-in policy alone. */
+struct sp_image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__uint(max_entries, 1); /* each image has its own size */
+	__uint(key_size, 4);
+	__uint(value_size, sizeof(struct sp_image_line));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SP_IMAGE_SLOTS);
+	__type(key, sp_u32);
+	__array(values, struct sp_image_map);
+} sp_images SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -107,6 +124,13 @@ SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
 SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
 {
 	return SP_LOOKUP(sp_sketch, i);
+}
+
+SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
+{
+	void *image = SP_LOOKUP(sp_images, slot);
+
+	return image ? bpf_map_lookup_elem(image, &line) : NULL;
 }
 
 SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
@@ -197,12 +221,47 @@ SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 #define SP_AF_INET 2
 #define SP_AF_INET6 10
 
-/* Would a packet to p's source leave through the interface that p came from? (RFC 3704 2.2, for new conversations only) */
-SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
+#define SP_ROUTE_NO_FORWARDING (-1)
+#define SP_ROUTE_UNKNOWN (-2)
+
+/* Which interface leads to p's destination (back: source)? Its index; 0: this machine, or nowhere; or one of the above. */
+SP_GLOBAL int sp_route(sp_dev *dev, struct sp_pkt *p, sp_u32 back)
 {
 	struct bpf_fib_lookup fib = {};
-	struct sp_test *test;
 	long ret;
+
+	if (!p)
+		return SP_ROUTE_UNKNOWN;
+	fib.ifindex = p->ifindex;
+	if (p->family == SP_IPV4) {
+		fib.family = SP_AF_INET;
+		fib.ipv4_src = back ? p->dst.w32[0] : p->src.w32[0];
+		fib.ipv4_dst = back ? p->src.w32[0] : p->dst.w32[0];
+	} else {
+		fib.family = SP_AF_INET6;
+		if (back) {
+			__builtin_memcpy(fib.ipv6_src, &p->dst, 16);
+			__builtin_memcpy(fib.ipv6_dst, &p->src, 16);
+		} else {
+			__builtin_memcpy(fib.ipv6_src, &p->src, 16);
+			__builtin_memcpy(fib.ipv6_dst, &p->dst, 16);
+		}
+	}
+	ret = bpf_fib_lookup(dev, &fib, sizeof(fib), 0);
+	if (ret == BPF_FIB_LKUP_RET_FWD_DISABLED)
+		return SP_ROUTE_NO_FORWARDING;
+	if (ret < 0 || ret == BPF_FIB_LKUP_RET_UNSUPP_LWT)
+		return SP_ROUTE_UNKNOWN; /* a route into a tunnel, say */
+	if (ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return (int)fib.ifindex;
+	return 0;
+}
+
+/* Would a packet to p's source leave where p came from? (RFC 3704 2.2, for new conversations only) */
+SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_test *test;
+	int out;
 
 	if (!p)
 		return 0;
@@ -212,22 +271,35 @@ SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (sp_is_zero(&p->src) || (p->family == SP_IPV6 && sp_is_link_local6(&p->src)))
 		return 1;
-	fib.ifindex = p->ifindex;
-	if (p->family == SP_IPV4) {
-		fib.family = SP_AF_INET;
-		fib.ipv4_src = p->dst.w32[0];
-		fib.ipv4_dst = p->src.w32[0];
-	} else {
-		fib.family = SP_AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &p->dst, 16);
-		__builtin_memcpy(fib.ipv6_dst, &p->src, 16);
+	out = sp_route(dev, p, 1);
+	return out < 0 || out == (int)p->ifindex; /* a host has nothing to compare with */
+}
+
+/* Zone of p's destination. */
+SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_iface *i;
+	sp_u32 out;
+	int to;
+
+	if (!p)
+		return SP_ZONE_NONE;
+	if (sp_test_mode) {
+		struct sp_test *t = SP_LOOKUP(sp_test, 0);
+
+		return t ? t->zone_to : SP_ZONE_NONE;
 	}
-	ret = bpf_fib_lookup(dev, &fib, sizeof(fib), 0);
-	if (ret == BPF_FIB_LKUP_RET_FWD_DISABLED)
-		return 1; /* a host: there is nothing to compare with */
-	if (ret == BPF_FIB_LKUP_RET_SUCCESS || ret == BPF_FIB_LKUP_RET_NO_NEIGH || ret == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return fib.ifindex == p->ifindex;
-	return 0;
+	out = p->ifindex;
+	if (p->hook == SP_HOOK_INGRESS) {
+		to = sp_route(dev, p, 0);
+		if (to == SP_ROUTE_UNKNOWN)
+			return SP_ZONE_NONE;
+		if (to <= 0)
+			return SP_ZONE_SELF;
+		out = (sp_u32)to;
+	}
+	i = bpf_map_lookup_elem(&sp_ifaces, &out);
+	return i ? i->zone : SP_ZONE_NONE;
 }
 
 #include "../core/pipeline.h"

@@ -129,6 +129,13 @@ SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
 	return i < SP_SKETCH_ROWS * SP_SKETCH_ROW ? (sp_u32 *)&sp_host->t.sketch[i] : NULL;
 }
 
+SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
+{
+	struct sp_image_line *image = sp_host->images[slot % SP_IMAGE_SLOTS];
+
+	return image && line < ((struct sp_image_head *)image)->lines ? &image[line] : NULL;
+}
+
 SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 {
 	return (sp_u32)(ns / SP_NS_PER_S);
@@ -139,6 +146,11 @@ SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 SP_INLINE int sp_source_fits(sp_dev *dev, const struct sp_pkt *p)
 {
 	return sp_side_fits(&sp_host->side, p);
+}
+
+SP_INLINE sp_u8 sp_route_zone(sp_dev *dev, const struct sp_pkt *p)
+{
+	return sp_host->side.zone_to;
 }
 
 #define SP_STEP(what, a, b)                                       \

@@ -4,7 +4,7 @@
 import os
 import re
 
-ABI = ("core/abi.h", "core/reasons.h", "core/types.h")
+ABI = ("core/abi.h", "core/policy_abi.h", "core/reasons.h", "core/types.h")
 
 # layer -> what its files may include: a folder ("core/") or one file
 MAY = {

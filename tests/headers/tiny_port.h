@@ -4,6 +4,7 @@
 #define SP_HEADERS_TINY_PORT_H
 
 #include "core/abi.h"
+#include "core/policy_abi.h"
 
 #define SP_GLOBAL static __attribute__((unused, noinline))
 #define SP_CALLBACK __attribute__((unused, noinline))
@@ -37,5 +38,7 @@ struct sp_set *sp_set_at(sp_u32 i);
 struct sp_flow *sp_flow_at(sp_u32 i);
 struct sp_frag *sp_frag_at(sp_u32 i);
 sp_u32 *sp_sketch_at(sp_u32 i);
+struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line);
+int sp_route_zone(sp_dev *dev, struct sp_pkt *p);
 
 #endif

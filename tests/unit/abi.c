@@ -47,7 +47,8 @@ static void fragment_event_and_test_have_no_holes(void **state)
 	NEXT_TO(sp_event, flow, kind);
 	assert_int_equal(END(sp_event, pad_), sizeof(struct sp_event));
 	NEXT_TO(sp_test, now_ns, zone);
-	NEXT_TO(sp_test, forwarded, inside4_net);
+	NEXT_TO(sp_test, forwarded, zone_to);
+	NEXT_TO(sp_test, pad_, inside4_net);
 	NEXT_TO(sp_test, inside6_bits, inside6);
 }
 
