@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How large a configuration may be, what it costs to compile one, and that the price of a question does not grow with
+ * it. */
+#include "image_test.h"
+
+#include "../../host/craft.h"
+#include "../../host/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define LINES 10000
+#define NETWORKS 1000000u
+#define PACKETS 20000
+#define ROUNDS 7
+#define FACTOR 4.0 /* sanity on a noisy machine; the figures that count are printed */
+
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double megabytes(const struct model *m)
+{
+	return m->image.n / 16384.0;
+}
+
+static sp_u32 peak_mb(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (sp_u32)(u.ru_maxrss / 1024);
+}
+
+/* A configuration of n lines, each for networks and ports of its own; and whatever `more` says. */
+static char *many_lines(sp_u32 n, const char *more)
+{
+	char *text = malloc(200 * (size_t)n + strlen(more) + 100), *at = text;
+
+	if (!text)
+		abort();
+	at += sprintf(at, "wan eth0\nlan eth1\n%s", more);
+	for (sp_u32 i = 0; i < n; i++) {
+		const sp_u32 a = 1 + i % 200, b = i / 200;
+
+		if (i % 5 == 4)
+			at += sprintf(at, "block outside -> 198.51.%u.%u/32 : tcp/%u\n", a, b, 1 + i % 1000);
+		else if (i % 5 == 3)
+			at += sprintf(at, "allow 2600:%x::/32 -> inside, self : tcp/%u, udp/%u\n", i, 1 + i % 1000,
+				      1 + i % 99);
+		else
+			at += sprintf(at, "open tcp/%u-%u from 20.%u.%u.0/24, 2610:%x::/32\n", 1 + i,
+				      1 + i + (i % 4 ? 0 : 20), a, b, i);
+	}
+	return text;
+}
+
+/* A file of n networks: IPv4 with lengths of 24 to 32, and IPv6. */
+static char *many_networks(sp_u32 n)
+{
+	char *text = malloc(32 * (size_t)n + 1), *at = text;
+
+	if (!text)
+		abort();
+	for (sp_u32 i = 0; i < n; i++) {
+		const sp_u32 a = (i * 2654435761u) | 0x01000000;
+
+		if (i % 4 == 3)
+			at += sprintf(at, "2a0%x:%x:%x::/%u\n", a >> 28, a >> 16 & 0xfff, a & 0xffff, 44 + i % 21);
+		else
+			at += sprintf(at, "%u.%u.%u.%u/%u\n", 1 + (a >> 24) % 222, a >> 16 & 0xff, a >> 8 & 0xff,
+				      a & 0xff, 24 + i % 9);
+	}
+	return text;
+}
+
+/* ---- what a first packet costs -------------------------------------------------------------------------------------
+ */
+
+struct bench {
+	struct sp_engine *e;
+	sp_u8 (*data)[64];
+	sp_u32 len;
+};
+
+static void bench_init(struct bench *b)
+{
+	static const sp_u64 secret[2] = { 3, 4 };
+	struct sp_craft c = { .family = SP_IPV4, .proto = SP_PROTO_TCP, .tcp_flags = SP_TCP_SYN };
+	sp_u8 data[SP_CRAFT_MAX];
+
+	b->e = sp_engine_new(4 * PACKETS, 0, secret);
+	b->data = malloc(PACKETS * sizeof(*b->data));
+	if (!b->e || !b->data)
+		abort();
+	b->e->side.zone_to = SP_ZONE_SELF;
+	for (sp_u32 i = 0; i < PACKETS; i++) {
+		for (int k = 0; k < 4; k++)
+			c.src.b[k] = (sp_u8)(1 + pick(222));
+		if (pick(2)) /* one that many_lines() names */
+			c.src = (struct sp_addr){ .b = { 20, (sp_u8)(1 + pick(200)), (sp_u8)pick(50),
+							 (sp_u8)pick(256) } };
+		c.dst = (struct sp_addr){ .b = { 203, 0, 113, 1 } };
+		c.sport = (sp_u16)(1024 + pick(60000));
+		c.dport = (sp_u16)(1 + pick(LINES));
+		b->len = (sp_u32)sp_craft(&c, data);
+		memcpy(b->data[i], data, b->len);
+	}
+}
+
+/* Seconds for all packets, each of which begins a conversation. */
+static double bench_round(struct bench *b, struct sp_image_line *image)
+{
+	struct sp_engine_packet p = { .len = b->len, .bare_ip = 1, .zone = SP_ZONE_INSIDE, .now_ns = SP_NS_PER_S };
+	struct sp_engine_result r;
+	double begin;
+
+	memset(b->e->t.sets, 0, b->e->t.config->sets * sizeof(*b->e->t.sets));
+	memset(b->e->t.flows, 0, b->e->t.config->capacity * sizeof(*b->e->t.flows));
+	memset(b->e->t.sketch, 0, SP_SKETCH_ROWS * SP_SKETCH_ROW * sizeof(*b->e->t.sketch));
+	memset(b->e->t.state, 0, sizeof(*b->e->t.state));
+	b->e->images[1] = image;
+	begin = cpu_s();
+	for (sp_u32 i = 0; i < PACKETS; i++) {
+		p.data = b->data[i];
+		sp_engine_packet(b->e, &p, NULL, &r);
+	}
+	return cpu_s() - begin;
+}
+
+/* The best of several rounds each, in turns, so that noise meets both. Returns b / a. */
+static double ratio(struct bench *b, const struct model *m_a, const struct model *m_b, double ns[2])
+{
+	double best[2] = { 1e9, 1e9 };
+
+	for (int i = 0; i < ROUNDS; i++) {
+		const double a_s = bench_round(b, m_a->image.v), b_s = bench_round(b, m_b->image.v);
+
+		best[0] = a_s < best[0] ? a_s : best[0];
+		best[1] = b_s < best[1] ? b_s : best[1];
+	}
+	for (int i = 0; i < 2; i++)
+		ns[i] = best[i] * 1e9 / PACKETS;
+	return best[1] / best[0];
+}
+
+static void test_lines(struct bench *b)
+{
+	char *few_text = many_lines(10, ""), *many_text = many_lines(LINES, "");
+	struct model few, many;
+	double begin, took, r, ns[2];
+
+	model_init(&few, few_text, "");
+	begin = cpu_s();
+	model_init(&many, many_text, "");
+	took = cpu_s() - begin;
+	check("limits/ten_thousand_lines", took < 5, "%.2f s, image of %.1f MB (10 lines: %.1f MB)", took,
+	      megabytes(&many), megabytes(&few));
+	r = ratio(b, &few, &many, ns);
+	check("cost/ten_thousand_lines", r < FACTOR,
+	      "a new conversation: %.0f ns with 10 lines, %.0f ns with %d: %.2f times", ns[0], ns[1], LINES, r);
+	model_fini(&few);
+	model_fini(&many);
+	free(few_text);
+	free(many_text);
+}
+
+static void test_networks(struct bench *b)
+{
+	static const char none[] = "wan eth0\nlan eth1\nopen ssh\n";
+	static const char with_set[] = "wan eth0\nlan eth1\nopen ssh\nset bad = file \"bad.txt\"\nblock bad\n";
+	char *networks = many_networks(NETWORKS);
+	struct model without, with;
+	double begin, took, r, ns[2];
+
+	model_init(&without, none, "");
+	begin = cpu_s();
+	model_init(&with, with_set, networks);
+	took = cpu_s() - begin;
+	check("limits/a_million_networks", took < 3, "%.2f s, image of %.1f MB, %u MB at the peak", took,
+	      megabytes(&with), peak_mb());
+	r = ratio(b, &without, &with, ns);
+	check("cost/a_million_networks", r < FACTOR,
+	      "a new conversation: %.0f ns without, %.0f ns with the set: %.2f times", ns[0], ns[1], r);
+	model_fini(&without);
+	model_fini(&with);
+	free(networks);
+}
+
+/* ---- what is too much is refused, with words, soon -----------------------------------------------------------------
+ */
+
+static void test_too_much(const char *name, sp_u32 n, const char *first, const char *second)
+{
+	char *text = malloc(100 * (size_t)n), *at = text, why[300] = "";
+	struct model m;
+	double begin = cpu_s(), took;
+	int err;
+
+	if (!text)
+		abort();
+	for (sp_u32 i = 0; i < n; i++) {
+		at += sprintf(at, first, 1 + i);
+		at += sprintf(at, second, i >> 8, i & 0xff);
+	}
+	err = model_try(&m, text, "", why, sizeof(why));
+	took = cpu_s() - begin;
+	check(name, err == -7 /* E2BIG */ && why[0] && took < 20, "%d: %s; %.1f s, %u MB", err, why, took, peak_mb());
+	model_fini(&m);
+	free(text);
+}
+
+void test_limits(void)
+{
+	struct bench b;
+
+	bench_init(&b);
+	test_networks(&b);
+	test_lines(&b);
+	/* each address that is blocked is a class, and each of those is in every set that an open line names */
+	test_too_much("limits/too_many_combinations_are_refused", 3000, "open tcp/%u from 64.0.0.0/2\n",
+		      "block 64.1.%u.%u\n");
+	test_too_much("limits/too_many_classes_are_refused", 20000, "open tcp/%u from 64.0.0.0/2\n",
+		      "block 64.1.%u.%u\n");
+	sp_engine_free(b.e);
+	free(b.data);
+}
