@@ -5,16 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../policy/policy.h"
 #include "cli.h"
-
-#define DEFAULT_FILE "/etc/sally/sally.conf"
+#include "config.h"
 
 static const char help[] = "usage: sally check [FILE | -] [--canonical | --json] [--services FILE]\n"
 			   "\n"
 			   "Reads a configuration and says what is wrong with it: all errors, and warnings\n"
 			   "for lines that can never matter. Nothing is changed, no privilege is needed.\n"
-			   "Without FILE it is " DEFAULT_FILE "; '-' is standard input.\n"
+			   "Without FILE it is " SP_CONFIG_FILE "; '-' is standard input.\n"
 			   "sally.conf(5) has the language.\n"
 			   "\n"
 			   "  --canonical      print the configuration in its canonical form\n"
@@ -59,7 +57,7 @@ static void put_source(FILE *f, const char *s)
 	putc('\n', f);
 }
 
-static void put_diag(FILE *f, const struct sp_diag *d)
+void sp_put_diag(FILE *f, const struct sp_diag *d)
 {
 	fputs(d->at.file, f);
 	if (d->at.line)
@@ -165,7 +163,7 @@ static int show(const struct request *r, const struct sp_policy *p)
 		return p->errors ? SP_EXIT_FAILED : SP_EXIT_OK;
 	}
 	for (i = 0; i < p->n_diags; i++)
-		put_diag(stderr, &p->diags[i]);
+		sp_put_diag(stderr, &p->diags[i]);
 	if (r->canonical && !p->errors)
 		return put_canonical(p);
 	put_summary(p->errors ? stderr : stdout, r, p);
@@ -196,7 +194,7 @@ static int read_request(int argc, char **argv, struct request *r)
 	if (r->json && r->canonical)
 		return sp_usage("either --json or", "--canonical");
 	if (!r->file)
-		r->file = DEFAULT_FILE;
+		r->file = SP_CONFIG_FILE;
 	return SP_EXIT_OK;
 }
 

@@ -30,6 +30,14 @@ int sp_cmd_explain(int argc, char **argv);
 int sp_cmd_replay(int argc, char **argv);
 int sp_cmd_reasons(int argc, char **argv);
 int sp_cmd_check(int argc, char **argv);
+int sp_cmd_apply(int argc, char **argv);
+int sp_cmd_open(int argc, char **argv);
+int sp_cmd_close(int argc, char **argv);
+int sp_cmd_allow(int argc, char **argv);
+int sp_cmd_block(int argc, char **argv);
+int sp_cmd_unblock(int argc, char **argv);
+int sp_cmd_confirm(int argc, char **argv);
+int sp_cmd_undo(int argc, char **argv);
 
 extern int sp_verbose; /* -v: show what libbpf says */
 

@@ -31,6 +31,7 @@ struct sp_explain {
 	sp_u8 to_self; /* the destination is this machine */
 	char ifname[IF_NAMESIZE]; /* empty: not known */
 	const char *not_live; /* why not */
+	char line[SP_IMAGE_NAME]; /* of the configuration, that decided; empty: none */
 	/* the answer */
 	struct sp_engine_result result;
 	struct sp_flow flow; /* if result.flow: a copy, after the packet */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "../policy/image.h"
 #include "explain.h"
 #include "where.h"
 
@@ -197,6 +198,14 @@ static void take_step(void *arg, const char *what, sp_u64 a, sp_u64 b)
 		x->step[x->steps++] = (struct sp_step){ .what = what, .a = a, .b = b };
 }
 
+/* The name of the line that the policy step speaks of, or "". */
+static void name_line(struct sp_explain *x, const struct sp_image_line *image)
+{
+	for (int i = 0; image && i < x->steps; i++)
+		if (!strcmp(x->step[i].what, "policy"))
+			snprintf(x->line, sizeof(x->line), "%s", sp_image_line_name(image, (sp_u32)x->step[i].b));
+}
+
 static int judge(struct sp_explain *x, struct sp_engine *e)
 {
 	sp_u8 bytes[SP_CRAFT_MAX];
@@ -219,6 +228,25 @@ static int judge(struct sp_explain *x, struct sp_engine *e)
 	if (x->result.flow)
 		x->flow = e->t.flows[x->result.flow - 1];
 	return SP_EXIT_OK;
+}
+
+/* With the policy in force and the route to the destination, which the kernel's programs would ask for themselves. */
+static int judge_live(struct sp_explain *x, struct sp_engine *e, const struct sp_live *live)
+{
+	const sp_u32 generation = sp_generation_now(live, NULL);
+	const struct sp_image_line *image;
+	struct sp_where to;
+	sp_u32 n;
+	int code;
+
+	image = sp_generation_image(live, generation, &n);
+	e->images[generation % SP_IMAGE_SLOTS] = (struct sp_image_line *)image; /* the engine only reads it */
+	if (!sp_where(&x->craft.dst, x->craft.family, &to))
+		e->side.zone_to = to.is_local ? SP_ZONE_SELF : (sp_u8)sp_live_zone(live, (unsigned)to.ifindex);
+	code = judge(x, e);
+	name_line(x, image);
+	sp_generation_unmap(image, n);
+	return code;
 }
 
 /* With the live table; -1: there is none that can be read, though --zone allows to go on without. */
@@ -244,7 +272,7 @@ static int ask_live(struct sp_explain *x)
 	code = find_place(x, &live, &all, &guarded);
 	if (!code) {
 		e = copy_live(&live);
-		code = e ? judge(x, e) : sp_fail(SP_EXIT_FAILED, "no memory for a copy of the live table");
+		code = e ? judge_live(x, e, &live) : sp_fail(SP_EXIT_FAILED, "no memory for a copy of the live table");
 	}
 	if (e)
 		sp_engine_free(e);

@@ -57,6 +57,17 @@ static void say_may_start(const struct sp_step *s)
 	       sp_reason_verdict((unsigned)s->a) == SP_PASS ? "yes" : "no", sp_reason_text((unsigned)s->a));
 }
 
+static void say_policy(const struct sp_step *s)
+{
+	printf("does a line of the configuration speak of it? %s",
+	       s->a == SP_R_BLOCKED ? "yes: it is blocked" : s->b >= SP_LINE_FIRST ? "yes: it is permitted" : "no");
+}
+
+static void say_redecide(const struct sp_step *s)
+{
+	printf("the configuration has changed since; may its conversation go on? %s", is_ok(s->a));
+}
+
 static void say_insert(const struct sp_step *s)
 {
 	if (s->a == SP_R_NONE)
@@ -91,6 +102,8 @@ static const struct {
 	{ "addresses", say_addresses },
 	{ "implied", say_implied },
 	{ "find", say_find },
+	{ "policy", say_policy },
+	{ "redecide", say_redecide },
 	{ "may_start", say_may_start },
 	{ "insert", say_insert },
 	{ "track", say_track },
@@ -201,8 +214,7 @@ static void print_advice(const struct sp_explain *x)
 
 	advice(x, text, sizeof(text), &is_line);
 	if (is_line)
-		printf("what would change it: one line of the configuration file, which is yet to come (there is\n"
-		       "none today):\n  %s\n", text);
+		printf("what would change it: one line of the configuration file, and 'sally apply':\n  %s\n", text);
 	else if (text[0])
 		printf("what would change it: %s\n", text);
 }
@@ -226,6 +238,8 @@ void sp_explain_text(const struct sp_explain *x)
 		print_step(i + 1, &x->step[i]);
 	printf("%s: %s, because %s\n", x->result.verdict == SP_PASS ? "let through" : "stopped",
 	       sp_reason_name(x->result.reason), sp_reason_text(x->result.reason));
+	if (x->line[0])
+		printf("the line of the configuration: %s\n", x->line);
 	if (x->result.flow)
 		print_flow(x);
 	print_advice(x);
@@ -289,6 +303,8 @@ void sp_explain_json(const struct sp_explain *x)
 	sp_json_str(&j, "verdict", x->result.verdict == SP_PASS ? "pass" : "drop");
 	sp_json_str(&j, "reason", sp_reason_name(x->result.reason));
 	sp_json_str(&j, "text", sp_reason_text(x->result.reason));
+	if (x->line[0])
+		sp_json_str(&j, "decided_by", x->line);
 	if (change[0])
 		sp_json_str(&j, is_line ? "line" : "change", change);
 	if (x->result.flow)

@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "../policy/image.h"
 #include "cli.h"
 #include "filter.h"
 
@@ -122,6 +123,19 @@ static sp_u64 age_s(const struct sp_flow *f, sp_u64 now)
 	return s > f->born_s ? s - f->born_s : 0;
 }
 
+/* Lines of the policy by name: those of the image in force, those that are built in. */
+static const struct sp_image_line *image;
+
+static const char *line_name(unsigned line)
+{
+	static const char *const names[] = { [SP_LINE_NONE] = "none", [SP_LINE_SELF] = "self", [SP_LINE_INSIDE] = "inside",
+					     [SP_LINE_ADOPTED] = "adopted" };
+
+	if (line < sizeof(names) / sizeof(names[0]))
+		return names[line];
+	return image ? sp_image_line_name(image, line) : "";
+}
+
 static void write_text(const struct sp_flow *f, sp_u64 now)
 {
 	int from = f->flags & SP_FLOW_FROM_1 ? 1 : 0;
@@ -145,6 +159,10 @@ static void write_text(const struct sp_flow *f, sp_u64 now)
 	if (f->zone_to != SP_ZONE_NONE) {
 		put(" -> ");
 		put(sp_zone_name(f->zone_to));
+	}
+	if (f->line >= SP_LINE_FIRST) {
+		put("  ");
+		put(line_name(f->line));
 	}
 	put("\n");
 }
@@ -175,14 +193,6 @@ static void put_json_end(const struct sp_flow *f, int end, const char *name, con
 	put_word(name, text);
 	if (sp_proto_has_ports(f->key.proto))
 		put_field(port_name, sp_ntoh16(f->key.port[end]));
-}
-
-static const char *line_name(unsigned line)
-{
-	static const char *const names[] = { [SP_LINE_NONE] = "none", [SP_LINE_SELF] = "self", [SP_LINE_INSIDE] = "inside",
-					     [SP_LINE_ADOPTED] = "adopted" };
-
-	return line < sizeof(names) / sizeof(names[0]) ? names[line] : "configured";
 }
 
 static void write_json(const struct sp_flow *f, sp_u64 now)
@@ -301,6 +311,7 @@ int sp_cmd_flows(int argc, char **argv)
 	struct request r = { .json = 0 };
 	struct sp_live live;
 	struct sp_err err;
+	sp_u32 lines;
 	sp_u64 n;
 	int rc;
 
@@ -311,7 +322,9 @@ int sp_cmd_flows(int argc, char **argv)
 		return rc;
 	if (sp_live_open(&live, &err))
 		return sp_fail_err(&err);
+	image = sp_generation_image(&live, sp_generation_now(&live, NULL), &lines);
 	n = walk(&live, &r);
+	sp_generation_unmap(image, lines);
 	sp_live_close(&live);
 	if (r.kill)
 		printf(r.json ? "{\"killed\": %llu}\n" : "ended: %llu\n", n);

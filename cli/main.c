@@ -21,6 +21,14 @@ static const struct command commands[] = {
 	{ "explain", sp_cmd_explain, "what would happen to a packet now, step by step" },
 	{ "replay", sp_cmd_replay, "what would have happened to the packets of a capture file" },
 	{ "check", sp_cmd_check, "is a configuration file right? nothing is changed" },
+	{ "open", sp_cmd_open, "let somebody in: a line more in the configuration, in force at once" },
+	{ "close", sp_cmd_close, "take such a line out; its connections end" },
+	{ "allow", sp_cmd_allow, "let one side start conversations with another" },
+	{ "block", sp_cmd_block, "have nothing to do with somebody" },
+	{ "unblock", sp_cmd_unblock, "take such a line out" },
+	{ "apply", sp_cmd_apply, "put a configuration in force, on trial if asked" },
+	{ "confirm", sp_cmd_confirm, "keep the configuration that is on trial" },
+	{ "undo", sp_cmd_undo, "go back to an earlier configuration" },
 	{ "reasons", sp_cmd_reasons, "every reason for a decision, in words" },
 };
 #define COMMANDS (int)(sizeof(commands) / sizeof(commands[0]))

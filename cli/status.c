@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../policy/image.h"
 #include "cli.h"
 #include "heaviest.h"
 
@@ -188,6 +189,31 @@ static void print_heaviest(const struct picture *p)
 		printf("  %-43s  %u\n", p->heavy[i].text, p->heavy[i].count);
 }
 
+/* The configuration in force, as it is understood, and how long a trial still lasts. */
+static void print_policy(const struct picture *p)
+{
+	const struct sp_config *c = p->live.t.config;
+	int trial;
+	const sp_u32 now = sp_generation_now(&p->live, &trial);
+	sp_u32 n;
+	const struct sp_image_line *image = sp_generation_image(&p->live, now, &n);
+	const char *text = image ? sp_image_text(image) : "";
+
+	printf("\nConfiguration, generation %u\n", now);
+	if (trial)
+		printf("  ON TRIAL: goes back by itself in %.0f s unless 'sally confirm' comes\n",
+		       (double)(c->trial_until_ns - sp_now_ns()) / SP_NS_PER_S);
+	if (!*text)
+		printf("  no line: only what is built in\n");
+	while (*text) {
+		const int len = (int)strcspn(text, "\n");
+
+		printf("  %.*s\n", len, text);
+		text += len + (text[len] == '\n');
+	}
+	sp_generation_unmap(image, n);
+}
+
 static void print_text(const struct picture *p)
 {
 	const struct sp_config *c = p->live.t.config;
@@ -203,6 +229,7 @@ static void print_text(const struct picture *p)
 		if (!i && p->has_inside)
 			printf("  %s\n", built_in_gateway);
 	}
+	print_policy(p);
 	print_table(p);
 	print_reasons(p, SP_DROP, "Stopped");
 	print_reasons(p, SP_PASS, "Let through");
@@ -272,13 +299,15 @@ static void print_json(const struct picture *p)
 {
 	const struct sp_config *c = p->live.t.config;
 	struct sp_json j;
+	int trial;
 	size_t i;
 
 	sp_json_begin(&j, stdout);
 	sp_json_open(&j, NULL, '{');
 	sp_json_str(&j, "role", c->flags & SP_CONFIG_GATEWAY ? "gateway" : "host");
 	sp_json_u64(&j, "up_seconds", (sp_now_ns() - c->up_ns) / SP_NS_PER_S);
-	sp_json_u64(&j, "generation", c->generation);
+	sp_json_u64(&j, "generation", sp_generation_now(&p->live, &trial));
+	sp_json_bool(&j, "trial", trial);
 	json_links(&j, p);
 	sp_json_open(&j, "built_in", '[');
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {

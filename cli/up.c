@@ -2,11 +2,14 @@
 /* `sally up`: guard this network namespace from now on. */
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "config.h"
 
 static const char help[] =
-	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n\n"
+	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n"
+	"                [--config FILE | --no-config]\n\n"
 	"Guards this machine from now on. Without options the interfaces with a default\n"
 	"route are outside; the others are left alone, or inside if this machine forwards\n"
 	"packets (a gateway). Everything lives in the kernel: no program has to keep\n"
@@ -18,7 +21,10 @@ static const char help[] =
 	"                the memory\n"
 	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in\n"
 	"                the driver; an error if it can not), auto (on a gateway xdp where\n"
-	"                the driver can, else tc)\n\n"
+	"                the driver can, else tc)\n"
+	"  --config FILE the configuration, in force from the first packet on; without it\n"
+	"                /etc/sally/sally.conf if there is one\n"
+	"  --no-config   do not look for one: what is built in, alone\n\n"
 	"Exit codes: 0 up; 1 it did not work, nothing has changed; 2 wrong arguments\n"
 	"(unknown interface, none outside); 3 not permitted, or not possible with this\n"
 	"kernel; 4 up already.\n";
@@ -28,6 +34,8 @@ static const struct option options[] = {
 	{ "inside", required_argument, NULL, 'i' },
 	{ "flows", required_argument, NULL, 'f' },
 	{ "mode", required_argument, NULL, 'm' },
+	{ "config", required_argument, NULL, 'c' },
+	{ "no-config", no_argument, NULL, 'C' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -53,7 +61,37 @@ static int add_name(const char **names, int *count, const char *name)
 	return 0;
 }
 
-static int read_options(int argc, char **argv, struct sp_up *up)
+static int take_interface(void *arg, const char *name, const char *zone)
+{
+	struct sp_up *up = arg;
+
+	if (!strcmp(zone, "outside"))
+		return add_name(up->outside, &up->outsides, name);
+	if (!strcmp(zone, "inside"))
+		return add_name(up->inside, &up->insides, name);
+	return sp_fail(SP_EXIT_FAILED, "%s is to be in zone '%s', but only outside and inside can be guarded yet", name,
+		       zone);
+}
+
+/* The configuration: its interfaces and its image. policy keeps the names alive. */
+static int read_config(const char *file, struct sp_up *up, struct sp_image *image, struct sp_policy **policy)
+{
+	int rc;
+
+	if (!file && !access(SP_CONFIG_FILE, F_OK))
+		file = SP_CONFIG_FILE;
+	if (!file || !*file)
+		return SP_EXIT_OK;
+	rc = sp_config_compile(file, image, policy);
+	if (rc)
+		return rc;
+	up->image = image->v;
+	up->image_lines = image->n;
+	return sp_config_interfaces(*policy, take_interface, up);
+}
+
+/* *config: NULL: the usual place; "": none. */
+static int read_options(int argc, char **argv, struct sp_up *up, const char **config)
 {
 	int c, rc = 0;
 
@@ -67,6 +105,10 @@ static int read_options(int argc, char **argv, struct sp_up *up)
 			rc = sp_usage("--flows wants a number of conversations", optarg);
 		else if (c == 'm' && read_mode(optarg, &up->mode))
 			rc = sp_usage("--mode wants auto, tc or xdp", optarg);
+		else if (c == 'c')
+			*config = optarg;
+		else if (c == 'C')
+			*config = "";
 		else if (c == ':')
 			rc = sp_usage("this option wants a value", argv[optind - 1]);
 		else if (c == '?')
@@ -93,32 +135,44 @@ static void print_zone(const struct sp_up *up, sp_u8 zone)
 		putchar('\n');
 }
 
+static void print_result(const struct sp_up *up, const char *config)
+{
+	if (up->cleaned)
+		printf("what an interrupted 'sally up' had left was removed first\n");
+	printf("up: guarding %s\n", up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
+	       "this machine");
+	print_zone(up, SP_ZONE_OUTSIDE);
+	print_zone(up, SP_ZONE_INSIDE);
+	if (up->image)
+		printf("  configuration: %s\n", config ? config : SP_CONFIG_FILE);
+	printf("  room for %u conversations; connections taken over: %u\n", up->capacity, up->adopted);
+	if (up->adopt_failed)
+		printf("  connections without room: %u; a larger --flows would keep them\n", up->adopt_failed);
+	if (*up->adopt_note)
+		printf("  connections may be cut: %s\n", up->adopt_note);
+}
+
 int sp_cmd_up(int argc, char **argv)
 {
+	struct sp_policy *policy = NULL;
+	struct sp_image image = {};
 	static struct sp_up up;
+	const char *config = NULL;
 	struct sp_err err;
 	int rc;
 
 	if (sp_wants_help(argc, argv, help))
 		return SP_EXIT_OK;
-	rc = read_options(argc, argv, &up);
-	if (rc)
-		return rc;
-	if (sp_up(&up, &err)) {
-		sp_up_fini(&up);
-		return sp_fail_err(&err);
-	}
-	if (up.cleaned)
-		printf("what an interrupted 'sally up' had left was removed first\n");
-	printf("up: guarding %s\n", up.flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
-	       "this machine");
-	print_zone(&up, SP_ZONE_OUTSIDE);
-	print_zone(&up, SP_ZONE_INSIDE);
-	printf("  room for %u conversations; connections taken over: %u\n", up.capacity, up.adopted);
-	if (up.adopt_failed)
-		printf("  connections without room: %u; a larger --flows would keep them\n", up.adopt_failed);
-	if (*up.adopt_note)
-		printf("  connections may be cut: %s\n", up.adopt_note);
+	rc = read_options(argc, argv, &up, &config);
+	if (!rc)
+		rc = read_config(config, &up, &image, &policy);
+	if (!rc && sp_up(&up, &err))
+		rc = sp_fail_err(&err);
+	else if (!rc)
+		print_result(&up, config);
 	sp_up_fini(&up);
-	return SP_EXIT_OK;
+	sp_image_free(&image);
+	if (policy)
+		sp_policy_free(policy);
+	return rc;
 }

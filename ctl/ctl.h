@@ -63,6 +63,8 @@ struct sp_up {
 	int outsides, insides;
 	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
 	enum sp_mode mode;
+	const struct sp_image_line *image; /* the compiled configuration, in force from the first packet on; NULL: none */
+	sp_u32 image_lines;
 	/* results */
 	struct sp_links links; /* with zones and modes filled in */
 	sp_u32 flags, capacity; /* enum sp_config_flag; conversations */
@@ -86,7 +88,7 @@ void sp_log_to(void (*fn)(const char *text));
 struct sp_live {
 	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
 	char dir[160]; /* where it is pinned, as seen in the mount namespace that has the BPF file system */
-	int fd_ifaces, fd_counters, fd_events;
+	int fd_ifaces, fd_counters, fd_events, fd_images;
 	size_t len[6]; /* lengths of the mappings; internal */
 };
 
@@ -110,6 +112,22 @@ sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from);
 int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
+
+/* ---- generations of the policy ---------------------------------------------------------------- */
+
+/* The generation in force now; *trial: 1 while a trial is running. An expired trial counts as gone back. */
+sp_u32 sp_generation_now(const struct sp_live *l, int *trial);
+/* Its image, mapped read-only, with the number of lines; NULL (and 0): only what is built in, or no longer kept. */
+const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 generation, sp_u32 *n);
+void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n);
+/*
+ * Puts an image (NULL: built-in alone) in force as a new generation, at one instant. trial_ns: 0, or how long it may stay
+ * unless sp_confirm() is called: then the kernel's programs themselves go back, whatever became of user space.
+ */
+int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err);
+int sp_confirm(struct sp_err *err);
+/* Puts the image of an earlier generation (0: the one before this) in force again, as a new generation. */
+int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err);
 
 sp_u64 sp_now_ns(void); /* the boot clock, as the engine reads it */
 

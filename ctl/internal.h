@@ -74,6 +74,11 @@ int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there i
 int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err);
 extern const char *const sp_live_names[6]; /* the memory-mapped ones, in the order of struct sp_tables */
 
+/* ---- generation.c ---------------------------------------------------------------------------- */
+/* Puts an image into the slot of a generation; nothing changes until that generation is in force. */
+int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_line *image, sp_u32 n,
+			struct sp_err *err);
+
 /* ---- adopt.c --------------------------------------------------------------------------------- */
 int sp_adopt(struct sp_up *up, const struct sp_tables *t, struct sp_err *err);
 

@@ -73,7 +73,8 @@ static int open_tables(struct sp_live *l, struct sp_err *err)
 		l->fd_ifaces = open_pin(l->dir, "sp_ifaces");
 		l->fd_counters = open_pin(l->dir, "sp_counters");
 		l->fd_events = open_pin(l->dir, "sp_events");
-		if (l->fd_ifaces < 0 || l->fd_counters < 0 || l->fd_events < 0)
+		l->fd_images = open_pin(l->dir, "sp_images");
+		if (l->fd_ifaces < 0 || l->fd_counters < 0 || l->fd_events < 0 || l->fd_images < 0)
 			rc = -errno;
 	}
 	if (rc)
@@ -92,7 +93,7 @@ int sp_live_open(struct sp_live *l, struct sp_err *err)
 	int rc;
 
 	memset(l, 0, sizeof(*l));
-	l->fd_ifaces = l->fd_counters = l->fd_events = -1;
+	l->fd_ifaces = l->fd_counters = l->fd_events = l->fd_images = -1;
 	sp_log_init();
 	rc = sp_privilege_check(err);
 	if (!rc)
@@ -125,6 +126,7 @@ void sp_live_close(struct sp_live *l)
 	sp_close_fd(&l->fd_ifaces);
 	sp_close_fd(&l->fd_counters);
 	sp_close_fd(&l->fd_events);
+	sp_close_fd(&l->fd_images);
 	memset(&l->t, 0, sizeof(l->t));
 }
 

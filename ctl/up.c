@@ -102,6 +102,9 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 	if (rc)
 		return rc;
 	*r->live.t.config = *config;
+	if (r->up->image)
+		rc = sp_generation_store(sp_load_map_fd(&r->loaded, "sp_images"), config->generation, r->up->image,
+					 r->up->image_lines, err);
 	for (i = 0; i < r->up->links.count && !rc; i++) {
 		struct sp_link *l = &r->up->links.link[i];
 
@@ -360,7 +363,7 @@ int sp_up(struct sp_up *up, struct sp_err *err)
 	rc = refuse_if_up(&r, err);
 	if (!rc)
 		rc = load_and_attach(&r, cookie, err);
-	r.live.fd_ifaces = r.live.fd_counters = r.live.fd_events = -1;
+	r.live.fd_ifaces = r.live.fd_counters = r.live.fd_events = r.live.fd_images = -1;
 	sp_live_close(&r.live);
 	sp_load_free(&r.loaded);
 	sp_pins_unlock(&r.place);

@@ -2,7 +2,10 @@
 """The story told live: real programs in network namespaces, through the real firewall."""
 
 import json
+import os
 import re
+import select
+import subprocess
 import tempfile
 import threading
 
@@ -175,7 +178,7 @@ def host(stage):
         with tempfile.TemporaryDirectory(prefix="sally-demo-") as directory:
             servers = Servers(lab.web, directory)
             servers.web()
-            listeners(lab.fw, nmap.OPEN_TCP, nmap.OPEN_UDP)
+            listeners(lab.fw, [port for port in nmap.OPEN_TCP if port != 22], nmap.OPEN_UDP)
             stage.step(18, "Its web server can be reached from outside, before.", knock(lab.stranger, lab.fw4, 80))
             show(stage, lab.fw, "up")
             page = lab.fw.run("curl", "-sS", "-m", 10, f"http://{lab.web4}/", check=False)
@@ -185,10 +188,53 @@ def host(stage):
             back = lab.web.run("ping", "-n", "-c", 1, "-W", 1, lab.fw4, check=False)
             stage.step(21, "It may ping the server; the server may not ping it.",
                        ping.returncode == 0 and back.returncode == 1)
+            stage.scene("Three: one line of configuration")
+            one_line(stage, lab, directory)
             show(stage, lab.fw, "down")
-            stage.step(22, "Taken down, everything is as before.", knock(lab.stranger, lab.fw4, 80))
+            stage.step(28, "Taken down, everything is as before.", knock(lab.stranger, lab.fw4, 80))
     finally:
         lab.close()
+
+
+def one_line(stage, lab, directory):
+    """Scene three: a port is opened, and shut again while somebody is in it."""
+    ssh = Servers(lab.fw, f"{directory}/fw")
+    ssh.ssh()
+    conf = f"{directory}/sally.conf"
+    write(stage, conf, "open ssh")
+    show(stage, lab.fw, "apply", conf)
+    ports = nmap.scan(lab.stranger, ["-sS", "-p", TARGET_PORTS], [lab.fw4], 4)
+    found = {port: state for (_, _, port), state in ports.items()}
+    stage.step(22, "The outside reaches that one port, and nothing else.",
+               found.pop("22", "") == "open" and found and set(found.values()) <= nmap.NOTHING,
+               "the stranger's nmap: 22 open; " + ", ".join(f"{port} {state}" for port, state in sorted(found.items())))
+    session = lab.stranger.start(*ssh.ssh_command(lab.fw4, "cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    stage.step(23, "Somebody logs in with ssh.", typed(session, b"good day\n", 10) == b"good day\n", "he types: good day")
+    write(stage, conf, "# open ssh")
+    done = show(stage, lab.fw, "apply", conf)
+    stage.step(24, "The line is taken back, and Sallyport says whose conversation that stops.",
+               re.search(rf"ends: tcp {lab.stranger4}:\d+ -> {lab.fw4}:22", done.stdout))
+    before = lab.sally.drops().get("revoked", 0)
+    stage.step(25, "It stops with its next packet.", typed(session, b"still there?\n", 0.8) == b"" and
+               lab.sally.drops().get("revoked", 0) > before, "he types: still there? Nobody answers; stopped: revoked")
+    show(stage, lab.fw, "undo")
+    stage.step(26, "Undone, it goes on where it was.", typed(session, b"", 15) == b"still there?\n")
+    lab.end(session)
+    page = lab.fw.run("curl", "-sS", "-m", 10, f"http://{lab.web4}/", check=False)
+    stage.step(27, "Nobody else has noticed.", page.stdout == "hello John\n")
+
+
+def write(stage, path, line):
+    stage.command(f"echo '{line}' > {path}")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(line + "\n")
+
+
+def typed(session, text, seconds):
+    """What comes back in time when this is typed."""
+    session.stdin.write(text)
+    session.stdin.flush()
+    return os.read(session.stdout.fileno(), 100) if select.select([session.stdout], [], [], seconds)[0] else b""
 
 
 def tell(stage):

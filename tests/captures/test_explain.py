@@ -85,7 +85,7 @@ def test_against_an_empty_table(nowhere, question, code, reason):
 def test_in_words_it_says_that_nothing_is_up_and_which_line_would_help(nowhere):
     done = run(SALLY, "explain", "tcp", "203.0.113.9", "to", "10.0.0.2:22", "--zone", "outside", ns=nowhere)
     assert done.returncode == 1 and done.stderr == ""
-    for words in ("empty table", "stopped: uninvited", "open tcp/22 from 203.0.113.9", "yet to come", "was chosen"):
+    for words in ("empty table", "stopped: uninvited", "open tcp/22 from 203.0.113.9", "sally apply", "was chosen"):
         assert words in done.stdout, words
 
 

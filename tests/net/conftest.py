@@ -18,6 +18,9 @@ KINDS = os.environ.get("SP_KINDS", "gateway,host").split(",")
 
 
 def pytest_configure(config):
+    # applies must not be on trial because whoever runs the tests does so over SSH
+    for name in ("SSH_CONNECTION", "SUDO_UID"):
+        os.environ.pop(name, None)
     # an interrupted run must take its namespaces with it
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
@@ -27,7 +30,8 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     def fits(item):
-        kind = item.callspec.params.get("net", [""])[0] if hasattr(item, "callspec") else ""
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        kind = params.get("net", params.get("live", [""]))[0]
         return kind != "host" or item.get_closest_marker("gateway_only") is None
 
     config.hook.pytest_deselected(items=[item for item in items if not fits(item)])

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `sally apply`, `confirm`, `undo`: put a configuration in force at one instant, on trial if asked, and go back. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "config.h"
+
+#define TRIAL_DEFAULT_S 60
+#define TRIAL_MAX_S 86400
+#define ENDS_SHOWN 10 /* conversations that would end, by name; the rest is counted */
+
+static const char apply_help[] =
+	"Usage: sally apply [FILE] [--trial SECONDS | --no-trial] [--dry-run]\n\n"
+	"Puts a configuration in force: all of it, at one instant. Shows first what changes,\n"
+	"and which conversations it would end; all others live on. Without FILE:\n"
+	"/etc/sally/sally.conf.\n\n"
+	"  --trial SECONDS  go back by itself after that time unless 'sally confirm' comes;\n"
+	"                   the kernel does it, whatever becomes of this session. The default\n"
+	"                   in an SSH session: 60\n"
+	"  --no-trial       keep it at once, also in an SSH session\n"
+	"  --dry-run, -n    only show what would change\n\n"
+	"Exit codes: 0 done; 1 the configuration is wrong, nothing has changed; 2 wrong\n"
+	"arguments; 3 not permitted; 4 the firewall is not up.\n";
+
+static const char confirm_help[] =
+	"Usage: sally confirm\n\n"
+	"Keeps the configuration that is on trial.\n\n"
+	"Exit codes: 0 kept; 1 there is no trial, or its time is over; 3 not permitted;\n"
+	"4 the firewall is not up.\n";
+
+static const char undo_help[] =
+	"Usage: sally undo [GENERATION]\n\n"
+	"Puts the configuration that was in force before (or that of an earlier generation)\n"
+	"in force again. The last seven are kept.\n\n"
+	"Exit codes: 0 done; 1 there is nothing to go back to; 2 wrong arguments; 3 not\n"
+	"permitted; 4 the firewall is not up.\n";
+
+struct apply {
+	const char *file;
+	sp_u64 trial_s;
+	int is_trial_given;
+	int dry_run;
+};
+
+static int read_options(int argc, char **argv, struct apply *a)
+{
+	static const struct option options[] = {
+		{ "trial", required_argument, NULL, 't' },
+		{ "no-trial", no_argument, NULL, 'T' },
+		{ "dry-run", no_argument, NULL, 'n' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":n", options, NULL)) != -1) {
+		if (c == 't' && sp_read_u64(optarg, 1, TRIAL_MAX_S, &a->trial_s))
+			return sp_usage("--trial wants seconds, 1 to 86400", optarg);
+		if (c == ':')
+			return sp_usage("this option wants a value", argv[optind - 1]);
+		if (c == '?')
+			return sp_usage("there is no such option", argv[optind - 1]);
+		a->is_trial_given |= c == 't' || c == 'T';
+		a->dry_run |= c == 'n';
+		if (c == 'T')
+			a->trial_s = 0;
+	}
+	if (optind < argc)
+		a->file = argv[optind++];
+	if (optind < argc)
+		return sp_usage("unexpected argument", argv[optind]);
+	if (!a->is_trial_given)
+		a->trial_s = sp_trial_default_s();
+	return 0;
+}
+
+/* Is the line (up to the newline) among the lines of text? */
+static int has_line(const char *text, const char *line, size_t len)
+{
+	while (*text) {
+		const size_t n = strcspn(text, "\n");
+
+		if (n == len && !memcmp(text, line, len))
+			return 1;
+		text += n + (text[n] == '\n');
+	}
+	return 0;
+}
+
+/* Lines of one text that the other has not; the canonical form makes equal lines equal. Returns how many. */
+static int show_missing(const char *of, const char *in, char sign)
+{
+	int shown = 0;
+
+	while (*of) {
+		const size_t n = strcspn(of, "\n");
+
+		if (n && !has_line(in, of, n)) {
+			printf("  %c %.*s\n", sign, (int)n, of);
+			shown++;
+		}
+		of += n + (of[n] == '\n');
+	}
+	return shown;
+}
+
+static void show_flow(const struct sp_flow *f)
+{
+	const int from = (f->flags & SP_FLOW_FROM_1) != 0;
+	char a[SP_ENDPOINT_TEXT], b[SP_ENDPOINT_TEXT], proto[8];
+
+	sp_text_endpoint(a, &f->key.addr[from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[from]));
+	sp_text_endpoint(b, &f->key.addr[!from], f->key.family, f->key.proto, sp_ntoh16(f->key.port[!from]));
+	printf("  ends: %s %s -> %s\n", sp_text_proto(f->key.proto, proto), a, b);
+}
+
+/* Which live conversations the new image would end: those that go on under the old one, and are not over. */
+static void show_ends(struct sp_live *l, const struct sp_image *image, const struct sp_image_line *old)
+{
+	struct sp_engine e = { .t = l->t };
+	const sp_u64 now_ns = sp_now_ns();
+	struct sp_flow f;
+	sp_u32 ends = 0;
+
+	e.images[0] = image->v;
+	e.images[1] = (struct sp_image_line *)old;
+	for (sp_u32 i = sp_live_next(l, 0); i < l->t.config->capacity; i = sp_live_next(l, i + 1)) {
+		if (!sp_live_flow(l, i, &f) || sp_engine_is_stale(&l->t, &f, now_ns) ||
+		    sp_phase_class(f.phase) == SP_CLASS_CLOSING)
+			continue;
+		if (sp_engine_redecide(&e, &f, 0) == SP_R_NONE || sp_engine_redecide(&e, &f, 1) != SP_R_NONE)
+			continue;
+		if (ends++ < ENDS_SHOWN)
+			show_flow(&f);
+	}
+	if (ends > ENDS_SHOWN)
+		printf("  and %u more\n", ends - ENDS_SHOWN);
+	if (!ends)
+		printf("  no live conversation ends\n");
+}
+
+static int show_change(struct sp_live *l, const struct sp_image *image)
+{
+	const sp_u32 now = sp_generation_now(l, NULL);
+	sp_u32 n;
+	const struct sp_image_line *old = sp_generation_image(l, now, &n);
+	const char *before = old ? sp_image_text(old) : "", *after = sp_image_text(image->v);
+	int changed = show_missing(before, after, '-') + show_missing(after, before, '+');
+
+	if (!changed)
+		printf("  no line changes\n");
+	show_ends(l, image, old);
+	sp_generation_unmap(old, n);
+	return changed;
+}
+
+/* Zones are settled when the firewall comes up; a configuration that says otherwise is refused. */
+static int check_interface(void *arg, const char *name, const char *zone)
+{
+	const struct sp_live *l = arg;
+	const unsigned ifindex = if_nametoindex(name);
+	const int is = ifindex ? sp_live_zone(l, ifindex) : SP_ZONE_NONE;
+
+	if (is != SP_ZONE_NONE && !strcmp(sp_zone_name((unsigned)is), zone))
+		return 0;
+	return sp_fail(SP_EXIT_FAILED, "%s is to be %s, but %s%s; 'sally down' and 'sally up --config FILE' change that; "
+		       "nothing has changed", name, zone, !ifindex ? "there is no such interface" :
+		       is == SP_ZONE_NONE ? "is not guarded" : "is ",
+		       ifindex && is != SP_ZONE_NONE ? sp_zone_name((unsigned)is) : "");
+}
+
+int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run)
+{
+	struct sp_policy *policy = NULL;
+	struct sp_image image = {};
+	struct sp_live l;
+	struct sp_err err;
+	sp_u32 generation = 0;
+	int rc = sp_config_compile(file, &image, &policy);
+
+	if (rc)
+		return rc;
+	rc = sp_live_open(&l, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
+	if (!rc) {
+		rc = sp_config_interfaces(policy, check_interface, &l);
+		if (!rc)
+			show_change(&l, &image);
+		sp_live_close(&l);
+	}
+	sp_policy_free(policy);
+	if (!rc && !dry_run && sp_apply(image.v, image.n, trial_s * SP_NS_PER_S, &generation, &err))
+		rc = sp_fail_err(&err);
+	else if (!rc && dry_run)
+		printf("nothing has changed (dry run)\n");
+	else if (!rc && trial_s)
+		printf("in force on trial, generation %u: 'sally confirm' within %llu s keeps it, else it goes back by "
+		       "itself\n", generation, trial_s);
+	else if (!rc)
+		printf("in force, generation %u\n", generation);
+	sp_image_free(&image);
+	return rc ? rc : sp_finish(SP_EXIT_OK);
+}
+
+sp_u64 sp_trial_default_s(void)
+{
+	return sp_is_remote() ? TRIAL_DEFAULT_S : 0;
+}
+
+int sp_cmd_apply(int argc, char **argv)
+{
+	struct apply a = { .file = SP_CONFIG_FILE };
+	int rc;
+
+	if (sp_wants_help(argc, argv, apply_help))
+		return SP_EXIT_OK;
+	rc = read_options(argc, argv, &a);
+	return rc ? rc : sp_apply_file(a.file, a.trial_s, a.dry_run);
+}
+
+int sp_cmd_confirm(int argc, char **argv)
+{
+	struct sp_err err;
+
+	if (sp_wants_help(argc, argv, confirm_help))
+		return SP_EXIT_OK;
+	if (argc > 1)
+		return sp_usage("unexpected argument", argv[1]);
+	if (sp_confirm(&err))
+		return err.code == -ENOENT && strstr(err.text, "trial") ? sp_fail(SP_EXIT_FAILED, "%s", err.text) :
+		       sp_fail_err(&err);
+	printf("confirmed: the configuration stays in force\n");
+	return sp_finish(SP_EXIT_OK);
+}
+
+int sp_cmd_undo(int argc, char **argv)
+{
+	sp_u64 to = 0;
+	sp_u32 generation;
+	struct sp_err err;
+
+	if (sp_wants_help(argc, argv, undo_help))
+		return SP_EXIT_OK;
+	if (argc > 1 && sp_read_u64(argv[1], 1, 0xffffffff, &to))
+		return sp_usage("this wants the number of a generation", argv[1]);
+	if (argc > 2)
+		return sp_usage("unexpected argument", argv[2]);
+	if (sp_undo((sp_u32)to, &generation, &err))
+		return err.code == -EINVAL ? sp_fail(SP_EXIT_FAILED, "%s", err.text) : sp_fail_err(&err);
+	printf("back: in force as generation %u\n", generation);
+	return sp_finish(SP_EXIT_OK);
+}

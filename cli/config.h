@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reading a configuration for a command: load, say what is wrong with it, compile. */
+#ifndef SP_CLI_CONFIG_H
+#define SP_CLI_CONFIG_H
+
+#include <stdio.h>
+
+#include "../ctl/ctl.h"
+#include "../policy/compile.h"
+
+#define SP_CONFIG_FILE "/etc/sally/sally.conf"
+
+/* One diagnostic: place, message, the line with a caret, what was expected. */
+void sp_put_diag(FILE *f, const struct sp_diag *d);
+
+/*
+ * Compiles a file. What is wrong goes to standard error, a diagnostic each. Returns an enum sp_exit; 0: image is to be
+ * freed by the caller, and *policy too, if it is wanted (policy may be NULL).
+ */
+int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy **policy);
+
+/* Calls take(arg, interface, zone) for each interface that the configuration names, until it returns something but 0. */
+int sp_config_interfaces(const struct sp_policy *p, int (*take)(void *arg, const char *name, const char *zone), void *arg);
+
+/* What `sally apply` does with a file. Returns an enum sp_exit. */
+int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run);
+/* How long a change is on trial when nobody said: 60 s in an SSH session, which it could cut; else 0, not at all. */
+sp_u64 sp_trial_default_s(void);
+
+/* 1: this session came over SSH, also when sudo stands in between. */
+int sp_is_remote(void);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Generations of the policy. Each has an image in the slot of its number; the one in force is a number in the shared
+ * configuration, changed last, so no packet ever sees half of a policy.
+ *
+ * A trial is three numbers: where to go back to, the new generation, until when. The engine compares the
+ * clock at each packet (sp_generation() in core/policy.h); nothing here has to be alive for it to go back.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+sp_u32 sp_generation_now(const struct sp_live *l, int *trial)
+{
+	const struct sp_config *c = l->t.config;
+	const sp_u64 until_ns = __atomic_load_n(&c->trial_until_ns, __ATOMIC_ACQUIRE);
+	const int over = until_ns && sp_now_ns() >= until_ns;
+
+	if (trial)
+		*trial = until_ns && !over;
+	return over ? c->trial_back : c->generation;
+}
+
+/* The map in a slot, or -1 when it is empty. */
+static int slot_fd(const struct sp_live *l, sp_u32 generation)
+{
+	sp_u32 slot = generation % SP_IMAGE_SLOTS, id = 0;
+
+	return bpf_map_lookup_elem(l->fd_images, &slot, &id) ? -1 : bpf_map_get_fd_by_id(id);
+}
+
+static void *map_image(int fd, int protection, sp_u32 *n)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+	void *at;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(struct sp_image_line))
+		return NULL;
+	at = mmap(NULL, (size_t)info.max_entries * sizeof(struct sp_image_line), protection, MAP_SHARED, fd, 0);
+	*n = info.max_entries;
+	return at == MAP_FAILED ? NULL : at;
+}
+
+const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 generation, sp_u32 *n)
+{
+	int fd SP_CLEANUP(sp_close_fd) = slot_fd(l, generation);
+	const struct sp_image_line *v = fd < 0 ? NULL : map_image(fd, PROT_READ, n);
+
+	if (!v)
+		*n = 0;
+	return v;
+}
+
+void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n)
+{
+	if (image)
+		munmap((void *)image, (size_t)n * sizeof(*image));
+}
+
+/* A kernel map with the image in it; the caller closes it. */
+static int make_map(const struct sp_image_line *image, sp_u32 n, struct sp_err *err)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sp_image", 4, sizeof(*image), n, &opts);
+	sp_u32 have;
+	void *at;
+
+	if (fd < 0)
+		return sp_err_errno(err, fd, "no room in the kernel for the policy");
+	at = map_image(fd, PROT_READ | PROT_WRITE, &have);
+	if (!at) {
+		sp_close_fd(&fd);
+		return sp_err_errno(err, -ENOMEM, "can not map the policy into memory");
+	}
+	memcpy(at, image, (size_t)n * sizeof(*image));
+	munmap(at, (size_t)n * sizeof(*image));
+	return fd;
+}
+
+/* fd -1: empties the slot. */
+static int put_map(int fd_images, sp_u32 generation, int fd, struct sp_err *err)
+{
+	sp_u32 slot = generation % SP_IMAGE_SLOTS;
+	int rc;
+
+	if (fd < 0)
+		rc = bpf_map_delete_elem(fd_images, &slot) && errno != ENOENT ? -errno : 0;
+	else
+		rc = bpf_map_update_elem(fd_images, &slot, &fd, BPF_ANY) ? -errno : 0;
+	return rc ? sp_err_errno(err, rc, "the kernel does not take the policy") : 0;
+}
+
+int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_line *image, sp_u32 n,
+			struct sp_err *err)
+{
+	int fd SP_CLEANUP(sp_close_fd) = make_map(image, n, err);
+
+	return fd < 0 ? fd : put_map(fd_images, generation, fd, err);
+}
+
+/* Puts map fd (-1: none) into the slot of the next generation and makes that the one in force. */
+static int switch_to(struct sp_live *l, int fd, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
+{
+	struct sp_config *c = l->t.config;
+	const sp_u32 now = sp_generation_now(l, NULL), next = c->generation + 1;
+	const int rc = put_map(l->fd_images, next, fd, err);
+
+	if (rc)
+		return rc;
+	if (trial_ns) {
+		/* `now` stays in force up to the last store: a deadline that is over (1) goes back to it */
+		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->trial_until_ns, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->trial_until_ns, sp_now_ns() + trial_ns, __ATOMIC_SEQ_CST);
+	} else {
+		/* an expired trial is still going back until its deadline is gone: the new number must be there first */
+		__atomic_store_n(&c->trial_back, next, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->trial_until_ns, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST); /* what undo goes back to */
+	}
+	*generation = next;
+	return 0;
+}
+
+/*
+ * Trials that expire use numbers up while the one in force keeps its own. Before the next number would take the slot of that
+ * one, it gets a new number itself.
+ */
+static int renumber(struct sp_live *l, struct sp_err *err)
+{
+	const sp_u32 now = sp_generation_now(l, NULL);
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	sp_u32 generation;
+
+	if (l->t.config->generation + 1 - now < SP_IMAGE_SLOTS)
+		return 0;
+	fd = slot_fd(l, now);
+	return switch_to(l, fd, 0, &generation, err);
+}
+
+/* One change at a time: the lock of the place where it is pinned. */
+static int open_locked(struct sp_live *l, struct sp_pins *place, struct sp_err *err)
+{
+	sp_u64 cookie;
+	int rc;
+
+	place->lock_fd = -1;
+	rc = sp_live_open(l, err);
+	if (!rc)
+		rc = sp_netns_cookie(&cookie, err);
+	if (!rc)
+		rc = sp_pins_lock(cookie, place, err);
+	return rc;
+}
+
+int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
+{
+	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	struct sp_live l;
+	int rc = open_locked(&l, &place, err), trial;
+
+	if (!rc) {
+		sp_generation_now(&l, &trial);
+		if (trial)
+			rc = sp_err_set(err, -EBUSY, "a trial is under way; 'sally confirm' or 'sally undo' first");
+	}
+	if (!rc && image) {
+		fd = make_map(image, n, err);
+		rc = fd < 0 ? fd : 0;
+	}
+	if (!rc)
+		rc = renumber(&l, err);
+	if (!rc)
+		rc = switch_to(&l, fd, trial_ns, generation, err);
+	sp_live_close(&l);
+	return rc;
+}
+
+int sp_confirm(struct sp_err *err)
+{
+	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
+	struct sp_live l;
+	int rc = open_locked(&l, &place, err), trial;
+
+	if (!rc) {
+		sp_generation_now(&l, &trial);
+		if (!trial)
+			rc = sp_err_set(err, -ENOENT, "there is no trial to confirm%s", l.t.config->trial_until_ns ?
+					": its time is over, the policy before it is in force" : "");
+	}
+	if (!rc)
+		__atomic_store_n(&l.t.config->trial_until_ns, 0, __ATOMIC_SEQ_CST);
+	sp_live_close(&l);
+	return rc;
+}
+
+int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err)
+{
+	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	struct sp_live l;
+	int rc = open_locked(&l, &place, err);
+
+	if (!rc) {
+		const sp_u32 now = sp_generation_now(&l, NULL), last = l.t.config->generation;
+
+		if (!to && now != last)
+			rc = sp_err_set(err, -EINVAL, "the trial is over, and generation %u, from before it, is in force "
+					"already; name a generation to go back further", now);
+		else if (!to)
+			to = l.t.config->trial_back;
+		if (!rc && (!to || to >= now || last - to >= SP_IMAGE_SLOTS))
+			rc = sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u "
+					"are kept", to, now, SP_IMAGE_SLOTS - 1);
+	}
+	if (!rc) {
+		fd = slot_fd(&l, to);
+		rc = switch_to(&l, fd, 0, generation, err);
+	}
+	sp_live_close(&l);
+	return rc;
+}
