@@ -8,14 +8,13 @@
 
 #include "../core/abi.h"
 #include "classes.h"
+#include "rules.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RULES_MAX 4000000u /* keys in the table of lines */
-#define PUTS_MAX 64000000u /* attempts to fill it: lines that say the same cost time, too */
 #define NO_SET 0xffffffffu
 
 /* One side of a line: a zone (0: any) and a set of addresses (NO_SET: any). */
@@ -46,8 +45,7 @@ struct compiler {
 	sp_u32 n_sets, n_services;
 	struct rule *rules;
 	sp_u32 n_rules, cap_rules;
-	sp_u64 *table; /* key, value; open addressing */
-	sp_u32 table_mask, table_n, puts;
+	struct sp_rules table;
 };
 
 static int refuse(struct compiler *c, const struct sp_sentence *line, int err, const char *what)
@@ -287,52 +285,6 @@ static int take_lines(struct compiler *c)
 
 /* ---- rules to keys ------------------------------------------------------------------------------------------------ */
 
-static int grow(struct compiler *c)
-{
-	const sp_u32 mask = c->table_mask ? c->table_mask * 2 + 1 : 1023;
-	sp_u64 *t = calloc((size_t)mask + 1, 2 * sizeof(*t));
-
-	if (!t)
-		return -ENOMEM;
-	for (sp_u32 i = 0; c->table && i <= c->table_mask; i++) {
-		sp_u32 at = SP_RULE_BUCKET(c->table[2 * (size_t)i], mask);
-
-		if (!c->table[2 * (size_t)i])
-			continue;
-		while (t[2 * (size_t)at])
-			at = (at + 1) & mask;
-		t[2 * (size_t)at] = c->table[2 * (size_t)i];
-		t[2 * (size_t)at + 1] = c->table[2 * (size_t)i + 1];
-	}
-	free(c->table);
-	c->table = t;
-	c->table_mask = mask;
-	return 0;
-}
-
-/* Block beats allow; of two alike the earlier line stays. */
-static int put(struct compiler *c, const struct rule *r, sp_u64 key)
-{
-	sp_u32 at;
-
-	if (c->table_n * 2 >= c->table_mask && grow(c))
-		return -ENOMEM;
-	at = SP_RULE_BUCKET(key, c->table_mask);
-	while (c->table[2 * (size_t)at] && c->table[2 * (size_t)at] != key)
-		at = (at + 1) & c->table_mask;
-	if (c->table_n >= RULES_MAX || c->puts++ >= PUTS_MAX)
-		return refuse(c, r->line, -E2BIG,
-			      "too many combinations of networks and services; name fewer networks on a side");
-	if (!c->table[2 * (size_t)at]) {
-		c->table_n++;
-		c->table[2 * (size_t)at] = key;
-	} else if (!(r->value & SP_RULE_BLOCK) || (c->table[2 * (size_t)at + 1] & SP_RULE_BLOCK)) {
-		return 0;
-	}
-	c->table[2 * (size_t)at + 1] = r->value;
-	return 0;
-}
-
 /* The classes of a set, or the one that means any. */
 static const struct sp_nums *classes_of(const struct sp_classes *c, sp_u32 set, const struct sp_nums *any)
 {
@@ -361,8 +313,12 @@ static int expand(struct compiler *c, const struct sp_classes *people, const str
 				for (sp_u32 a = 0; a < src->n; a++)
 					for (sp_u32 b = 0; b < dst->n; b++)
 						for (sp_u32 s = 0; s < svc->n && !err; s++)
-							err = put(c, r, SP_RULE_KEY((sp_u64)zf, (sp_u64)zt, src->v[a],
-										    dst->v[b], svc->v[s]));
+							err = sp_rules_put(&c->table,
+									   SP_RULE_KEY((sp_u64)zf, (sp_u64)zt, src->v[a],
+										       dst->v[b], svc->v[s]), r->value);
+				if (err == -E2BIG)
+					return refuse(c, r->line, err, "too many combinations of networks and services; "
+						      "name fewer networks on a side");
 				if (err)
 					return err;
 			}
@@ -372,64 +328,6 @@ static int expand(struct compiler *c, const struct sp_classes *people, const str
 }
 
 /* ---- keys to the image -------------------------------------------------------------------------------------------- */
-
-/* The bucket that a key goes to, given how full each is; -1: too far from its own. */
-static sp_s64 bucket_for(sp_u8 *fill, sp_u32 mask, sp_u64 key)
-{
-	for (sp_u32 hop = 0; hop < SP_RULE_HOPS; hop++) {
-		const sp_u32 at = (SP_RULE_BUCKET(key, mask) + hop) & mask;
-
-		if (fill[at] < SP_RULES_A_BUCKET) {
-			fill[at]++;
-			return at;
-		}
-	}
-	return -1;
-}
-
-/* Lines of the bucket table so that each key finds room near its place; 0: memory. */
-static sp_u32 buckets_needed(const struct compiler *c)
-{
-	sp_u32 mask = 63;
-
-	while ((mask + 1ULL) * 12 < c->table_n * 5ULL) /* 60 % full at most */
-		mask = mask * 2 + 1;
-	for (;; mask = mask * 2 + 1) {
-		sp_u8 *fill = calloc((size_t)mask + 1, 1);
-		int fits = 1;
-
-		if (!fill)
-			return 0;
-		for (sp_u32 i = 0; c->table && i <= c->table_mask && fits; i++)
-			if (c->table[2 * (size_t)i])
-				fits = bucket_for(fill, mask, c->table[2 * (size_t)i]) >= 0;
-		free(fill);
-		if (fits || mask >= SP_IMAGE_LINES_MAX)
-			return mask + 1;
-	}
-}
-
-/* In the order in which buckets_needed() tried it. */
-static int pack_rules(const struct compiler *c, struct sp_image_line *v, const struct sp_image_head *h)
-{
-	sp_u8 *fill = calloc((size_t)h->rules_mask + 1, 1);
-
-	if (!fill)
-		return -ENOMEM;
-	for (sp_u32 i = 0; c->table && i <= c->table_mask; i++) {
-		const sp_u64 key = c->table[2 * (size_t)i];
-		const sp_s64 at = key ? bucket_for(fill, h->rules_mask, key) : -1;
-		sp_u64 *w;
-
-		if (at < 0)
-			continue;
-		w = v[h->rules + at].w + 2 * (fill[at] - 1);
-		w[0] = key;
-		w[1] = c->table[2 * (size_t)i + 1];
-	}
-	free(fill);
-	return 0;
-}
 
 static void pack_v4(struct sp_image_line *v, const struct sp_image_head *h, const struct sp_interval *in, sp_u32 n)
 {
@@ -450,7 +348,7 @@ static int pack(struct compiler *c, const struct sp_classes *ports, struct sp_in
 		struct sp_interval *v6, sp_u32 n6, struct sp_interval *svc, sp_u32 n_svc)
 {
 	struct sp_image_head h = { .magic = SP_IMAGE_MAGIC, .abi = SP_IMAGE_ABI, .v4_count = n4, .v6_count = n6 };
-	const sp_u32 buckets = buckets_needed(c);
+	const sp_u32 buckets = sp_rules_buckets(&c->table);
 	struct sp_image_line *v;
 	sp_u16 *table;
 
@@ -488,7 +386,7 @@ static int pack(struct compiler *c, const struct sp_classes *ports, struct sp_in
 	for (sp_u32 k = 0; k < n_svc; k++)
 		for (sp_u64 at = svc[k].start[1]; at < (k + 1 < n_svc ? svc[k + 1].start[1] : SP_IMAGE_SERVICES); at++)
 			table[at] = (sp_u16)svc[k].class_;
-	if (pack_rules(c, v, &h)) {
+	if (sp_rules_pack(&c->table, v + h.rules, h.rules_mask)) {
 		free(v);
 		return -ENOMEM;
 	}
@@ -551,7 +449,7 @@ int sp_policy_compile(const struct sp_policy *p, struct sp_image *out, char *why
 	free(c.v6.v);
 	free(c.ports.v);
 	free(c.rules);
-	free(c.table);
+	free(c.table.v);
 	free(c.names);
 	free(c.text);
 	if (err)
