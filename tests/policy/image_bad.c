@@ -47,6 +47,7 @@ DAMAGE(names, h->names += 1)
 DAMAGE(more_names, h->n_names += 2)
 DAMAGE(huge_names, h->n_names = 0xffffffff)
 DAMAGE(text_behind_the_end, h->text = h->lines)
+DAMAGE(cut_before_the_text, *n = h->lines = h->text)
 DAMAGE(text_without_end, memset(&v[h->text], 'x', (*n - h->text) * sizeof(*v)))
 DAMAGE(name_without_end, memset(&v[h->names], 'x', SP_IMAGE_NAME))
 DAMAGE(zone_without_end, memset(&v[h->zones], 'x', SP_IMAGE_NAME))
@@ -121,6 +122,7 @@ static const struct damage damages[] = {
 	D(more_names),
 	D(huge_names),
 	D(text_behind_the_end),
+	D(cut_before_the_text),
 	D(text_without_end),
 	D(name_without_end),
 	D(zone_without_end),
