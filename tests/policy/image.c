@@ -355,8 +355,34 @@ static void test_first_policy(struct sp_engine *e)
 	model_fini(&m);
 }
 
-/* ---- on trial
- * -------------------------------------------------------------------------------------------------------- */
+/* Taken over when the firewall came up: no line permits it, but only a block can end it. */
+static void test_adopted(struct sp_engine *e)
+{
+	static const char *const texts[] = { "wan eth0\nopen tcp/1\n", "wan eth0\nopen any\nblock 198.51.100.0/24\n" };
+	const struct talk t = { .family = 4, .proto = 17, .from = SP_ZONE_OUTSIDE, .to = SP_ZONE_SELF, .sport = 5000,
+				.dport = 53, .src = { 198, 51, 100, 7 }, .dst = { 192, 0, 2, 1 } };
+	struct sp_engine_result r;
+	struct sp_key key;
+
+	for (int i = 0; i < 2; i++) {
+		const int want = i ? SP_R_REVOKED : SP_R_CONTINUES, end = make_key(&t, &key);
+		struct model m;
+
+		model_init(&m, texts[i], "");
+		forget_all(e);
+		e->images[2] = m.image.v;
+		if (!sp_engine_adopt(e, &key, end, t.from, t.to, NOW_NS))
+			abort();
+		e->t.config->generation = 2;
+		send_talk(e, &t, 0, NOW_NS, &r);
+		check(i ? "redecided/taken_over_ends_by_block" : "redecided/taken_over_needs_no_line",
+		      r.reason == want, "%s", sp_reason_name(r.reason));
+		e->images[2] = NULL;
+		model_fini(&m);
+	}
+}
+
+/* ---- on trial -------------------------------------------------------------------------------------------- */
 
 struct trial {
 	sp_u32 stopped, bad_during, bad_after, begun, bad_begun;
@@ -434,6 +460,7 @@ int main(int argc, char **argv)
 	test_decided(e);
 	test_redecided(e);
 	test_first_policy(e);
+	test_adopted(e);
 	test_trial(e);
 	sp_engine_free(e);
 	test_bad_images();
