@@ -98,7 +98,7 @@ static const char *kind_name(unsigned kind)
 {
 	static const char *const names[] = { [SP_EVENT_NONE] = "none",	       [SP_EVENT_DROP] = "drop",
 					     [SP_EVENT_NEW] = "new",	       [SP_EVENT_ANSWERED] = "answered",
-					     [SP_EVENT_CLOSED] = "closed", [SP_EVENT_PASS] = "pass" };
+					     [SP_EVENT_CLOSED] = "closed" };
 
 	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
 }

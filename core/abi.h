@@ -189,7 +189,6 @@ struct sp_iface {
 
 enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
-	SP_CONFIG_TEST = 2, /* clock, zone and hook come from struct sp_test (only in programs loaded for tests) */
 };
 
 /* Written by user space, read by the engine. One element. */
@@ -260,7 +259,6 @@ enum sp_event_kind {
 	SP_EVENT_NEW = 2, /* a conversation is remembered */
 	SP_EVENT_ANSWERED = 3, /* its first answer was let in */
 	SP_EVENT_CLOSED = 4, /* both ends closed it, or a reset that is believed */
-	SP_EVENT_PASS = 5, /* passed without a conversation */
 };
 
 #define SP_EVENTS_PER_TICK 64u /* of each sort, in 17 ms: about 3,800 a second */

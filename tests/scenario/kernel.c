@@ -165,7 +165,7 @@ static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 	struct sp_config fresh;
 	sp_u32 used = tb->config->sets ? tb->config->sets : k->sets_max;
 
-	sp_config_init(&fresh, capacity, flags | SP_CONFIG_TEST, test_secret);
+	sp_config_init(&fresh, capacity, flags, test_secret);
 	if (fresh.sets > k->sets_max)
 		return -E2BIG;
 	memset(tb->sets, 0, sizeof(tb->sets[0]) * used);
@@ -190,7 +190,7 @@ static struct tengine *kernel_open(sp_u32 capacity_max, const struct tengine_ops
 	if (k && k->t.core) {
 		k->t.ops = ops;
 		k->t.capacity_max = capacity_max;
-		sp_config_init(&c, capacity_max, SP_CONFIG_TEST, test_secret);
+		sp_config_init(&c, capacity_max, 0, test_secret);
 		k->sets_max = c.sets;
 		rc = load(k, c.sets, &what);
 		if (!rc && ops == &tengine_xdp)

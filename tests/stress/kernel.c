@@ -99,7 +99,7 @@ static int load(struct kernel *k, struct sp_tables *t, sp_u32 capacity, int xdp)
 	struct sp_config c;
 	int rc;
 
-	sp_config_init(&c, capacity, SP_CONFIG_TEST, secret);
+	sp_config_init(&c, capacity, 0, secret);
 	rc = load_tc(k, c.sets);
 	if (!rc && xdp)
 		rc = load_xdp(k);
