@@ -16,7 +16,7 @@
 #include "reasons.h"
 #include "types.h"
 
-#define SP_ABI_VERSION 2u
+#define SP_ABI_VERSION 3u
 
 /* ---- addresses and keys ------------------------------------------------------------------------------------ */
 
@@ -49,7 +49,14 @@ enum sp_zone { SP_ZONE_NONE = 0, SP_ZONE_SELF = 1, SP_ZONE_OUTSIDE = 2, SP_ZONE_
 
 /* ---- phases: what a conversation waits for, and how long ---------------------------------------------------- */
 
-enum sp_class { SP_CLASS_UNANSWERED = 0, SP_CLASS_ANSWERED = 1, SP_CLASS_CLOSING = 2, SP_CLASS_COUNT = 3 };
+/* SP_CLASS_ALIAS counts second index entries, not conversations. */
+enum sp_class {
+	SP_CLASS_UNANSWERED = 0,
+	SP_CLASS_ANSWERED = 1,
+	SP_CLASS_CLOSING = 2,
+	SP_CLASS_COUNT = 3,
+	SP_CLASS_ALIAS = 3
+};
 
 /*
  * X(ID, "name", class, host_s, gateway_s, pressure_s): idle seconds on a host, on a gateway, and above 60 % full.
@@ -74,7 +81,8 @@ enum sp_class { SP_CLASS_UNANSWERED = 0, SP_CLASS_ANSWERED = 1, SP_CLASS_CLOSING
 	X(ASSOC_UNANSWERED, "unanswered", UNANSWERED, 480, 480, 60)                   \
 	X(ASSOC_ANSWERED, "answered", ANSWERED, 7440, 7440, 7440)                     \
 	X(OTHER_UNANSWERED, "unanswered", UNANSWERED, 120, 120, 30)                   \
-	X(OTHER_ANSWERED, "answered", ANSWERED, 300, 300, 300)
+	X(OTHER_ANSWERED, "answered", ANSWERED, 300, 300, 300)                        \
+	X(ALIAS, "alias", ALIAS, 0, 0, 0)
 
 enum sp_phase {
 #define X(id, name, class_, host_s, gateway_s, pressure_s) SP_PHASE_##id,
@@ -122,6 +130,10 @@ enum sp_flow_flag {
 	SP_FLOW_LOOSE = 2, /* window scale was not seen: the windows are not enforced (RFC 6092 REC-32) */
 	SP_FLOW_KILLED = 4, /* U  the tool ended it: the engine treats it as expired */
 	SP_FLOW_ANSWERED = 8, /* the other end has spoken */
+	SP_FLOW_TRANSLATED = 16, /* it has an alias: `alias` is its index + 1 */
+	SP_FLOW_IDLE = 32, /* its line names an idle time of its own */
+	SP_FLOW_LIMITED = 64, /* it is counted for the limit of its line */
+	SP_FLOW_MAPPED = 128, /* begun from outside to an open mapping: its initiator's packets do not keep it (RFC 7857 4) */
 };
 
 /* One conversation: 128 bytes. The first line is all that a non-TCP IPv4 packet needs to be judged. */
@@ -142,13 +154,87 @@ struct sp_flow {
 	sp_u64 bytes[2]; /* L R  IP bytes sent by each end */
 	sp_u32 packets[2]; /* L R  packets sent by each end, low 32 bits */
 	sp_u16 packets_high[2]; /* L R  and the next 16 */
-	sp_u32 born_s; /* L R  boot-clock second in which it began */
+	union {
+		sp_u32 born_s; /* L R  boot-clock second in which it began */
+		sp_u32 alias; /* L R  SP_FLOW_TRANSLATED: index + 1 of its alias, which knows born_s */
+	};
 };
 _Static_assert(sizeof(struct sp_flow) == 128, "budget: 128 bytes a conversation");
 _Static_assert(__builtin_offsetof(struct sp_flow, peer) == 64, "second cache line");
 
+enum sp_alias_side {
+	SP_ALIAS_INITIATOR = 0, /* the key as the initiator knows it: destination translation */
+	SP_ALIAS_RESPONDER = 1, /* the key as the responder knows it: source translation */
+};
+
+/*
+ * The second index entry of a translated conversation, in the place of a struct sp_flow (phase SP_PHASE_ALIAS). The
+ * conversation itself has the key of the real addresses of both ends, the one that a packet has between destination and
+ * source translation. Guarded by the lock of the conversation while that names it; `lock` is taken to fill or release it.
+ */
+struct sp_alias {
+	struct sp_key key; /* as one side knows it */
+	sp_u32 lock;
+	sp_u8 flags; /* 0 */
+	sp_u8 phase; /* SP_PHASE_ALIAS */
+	sp_u8 side; /* enum sp_alias_side */
+	sp_u8 flip; /* end e of this key is end !e of the conversation's */
+	sp_u64 made_ns; /* place of seen_ns */
+	sp_u32 flow; /* the conversation: index + 1 */
+	sp_u32 self; /* its own index + 1 */
+	sp_u32 other; /* hairpin: the conversation's other alias, index + 1; 0: none */
+	sp_u32 port; /* struct sp_port that it uses: index + 1; 0: none */
+	sp_u32 born_s; /* of the conversation */
+	sp_u32 slot; /* of struct sp_nat_addrs whose address it uses, + 1; 0: none */
+	sp_u64 pad_[6];
+};
+_Static_assert(sizeof(struct sp_alias) == 128, "as large as a conversation");
+_Static_assert(__builtin_offsetof(struct sp_alias, phase) == __builtin_offsetof(struct sp_flow, phase), "same place");
+_Static_assert(__builtin_offsetof(struct sp_alias, made_ns) == __builtin_offsetof(struct sp_flow, seen_ns), "same place");
+
+/* ---- translation ------------------------------------------------------------------------------------------------- */
+
+#define SP_NAT_SLOTS 64 /* addresses at most */
+#define SP_NAT_PROTOS 3 /* TCP, UDP, ICMP queries: each has its own ports (identifiers) */
+#define SP_NAT_PORTS (SP_NAT_PROTOS * 65536u) /* struct sp_port of one address */
+
+enum sp_nat_slot_flag {
+	SP_SLOT_MAPS = 1, /* sources are translated to it; else it is only an address that `forward` lines answer to */
+	SP_SLOT_POOL = 2, /* of `nat pool` */
+};
+
+struct sp_nat_slot {
+	sp_u32 addr; /* U  IPv4, raw network order; 0: empty */
+	sp_u32 ifindex; /* U  outside interface that has it; 0: any (a pool's) */
+	sp_u32 flags; /* U  enum sp_nat_slot_flag */
+};
+
+/* The addresses of this machine at the outside. Written by user space, also when they change. One element. */
+struct sp_nat_addrs {
+	sp_u32 slots; /* I  slots that have ports: sp_ports has slots * SP_NAT_PORTS elements; 0: nothing is translated */
+	sp_u32 changes; /* U  grows with each change of a slot */
+	struct sp_nat_slot slot[SP_NAT_SLOTS]; /* U */
+};
+
+/*
+ * Who holds an outside port: index ((slot * SP_NAT_PROTOS) + protocol) * 65,536 + port (host order). An open hash table:
+ * the first place for an inside port is the same number, so ports are preserved where that is free (RFC 4787 REQ-3).
+ */
+struct sp_port {
+	sp_u64 owner; /* K  inside address (raw) << 32 | inside port (host order) << 16 | conversations that use it; 0: free */
+	sp_u32 displaced; /* K  mappings whose first place this is but that had to go elsewhere */
+	sp_u32 pad_;
+};
+
 /* Lines of the built-in policy; a configuration's own lines start at SP_LINE_FIRST. */
-enum sp_line_id { SP_LINE_NONE = 0, SP_LINE_SELF = 1, SP_LINE_INSIDE = 2, SP_LINE_ADOPTED = 3, SP_LINE_FIRST = 16 };
+enum sp_line_id {
+	SP_LINE_NONE = 0,
+	SP_LINE_SELF = 1,
+	SP_LINE_INSIDE = 2,
+	SP_LINE_ADOPTED = 3,
+	SP_LINE_MAPPED = 4, /* `nat open` */
+	SP_LINE_FIRST = 16
+};
 
 /* ---- fragments ------------------------------------------------------------------------------------------------ */
 
@@ -169,9 +255,12 @@ struct sp_frag {
 	sp_u32 lock; /* K  odd while held */
 	sp_u32 total; /* L  length of the datagram's payload once the last piece is known, else 0; bytes */
 	sp_u64 born_ns; /* L */
+	sp_u32 nat4; /* L  IPv4 address, raw, that its pieces get: destination at ingress, source at egress; 0: none */
+	sp_u8 hook; /* L  where it was seen: enum sp_hook */
+	sp_u8 pad_[3];
 	sp_u64 seen[SP_FRAG_WORDS]; /* L */
 };
-_Static_assert(sizeof(struct sp_frag) == 56 + 8 * SP_FRAG_WORDS, "frag");
+_Static_assert(sizeof(struct sp_frag) == 64 + 8 * SP_FRAG_WORDS, "frag");
 
 /* ---- configuration and shared state ------------------------------------------------------------------------- */
 
@@ -244,8 +333,12 @@ struct sp_test {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 forwarded; /* at egress: 1 if it came in at a guarded interface */
-	sp_u8 zone_to; /* zone that the packet's destination is in, when a policy asks */
-	sp_u8 pad_[7];
+	sp_u8 zone_to; /* zone that the packet's destination is in; SP_ZONE_NONE: see sp_side_zone() */
+	sp_u8 zone_from; /* at egress, forwarded: zone of the interface where it came in */
+	sp_u8 pad_[2];
+	sp_u32 me_inside4; /* this machine's address inside, raw; 0: none */
+	sp_u32 dmz4_net, dmz4_mask; /* IPv4 network of zone SP_ZONE_COUNT (the first of one's own); mask 0: none */
+	sp_u16 listens[4]; /* host order: ports on which this machine listens, all protocols; 0: none */
 	sp_u32 inside4_net, inside4_mask; /* the inside's IPv4 network (raw network order); mask 0: any */
 	sp_u32 inside6_bits; /* prefix length of inside6; 0: any */
 	struct sp_addr inside6;
@@ -278,7 +371,9 @@ struct sp_event {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 tcp_flags;
 	sp_u8 icmp_type, icmp_code;
-	sp_u8 pad_[7];
+	sp_u8 logged; /* 1: its line wants it to be told of */
+	sp_u16 line; /* which line decided; 0: none */
+	sp_u32 generation; /* whose line */
 };
 _Static_assert(sizeof(struct sp_event) == 72, "event");
 

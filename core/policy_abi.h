@@ -9,13 +9,14 @@
 
 #include "types.h"
 
-#define SP_IMAGE_ABI 1u
+#define SP_IMAGE_ABI 2u
 #define SP_IMAGE_MAGIC 0x796c6c6173ULL /* "sally" */
 #define SP_IMAGE_SLOTS 8 /* generations that are kept: the one in force and those that `undo` can go back to */
 #define SP_IMAGE_LINES_MAX (1u << 22) /* 256 MB */
 
 #define SP_IMAGE_NAME 32 /* bytes of a name, with the 0 */
 #define SP_ZONES_MAX 16 /* numbers that fit a rule's key */
+#define SP_ZONE_FORWARD 15 /* no zone: "to" in the keys of `forward` lines, which answer to this machine's addresses */
 
 struct sp_image_line {
 	sp_u64 w[8];
@@ -41,6 +42,52 @@ struct sp_image_head {
 	sp_u32 text; /* the configuration in canonical form, ends with a 0 */
 };
 _Static_assert(sizeof(struct sp_image_head) == 64, "one line");
+
+enum sp_image_flag {
+	SP_IMAGE_NAT_OFF = 1, /* nothing is translated at the outside */
+	SP_IMAGE_NAT_OPEN = 2, /* endpoint-independent filtering (RFC 4787 5) */
+	SP_IMAGE_FORWARD_MOST = 4, /* forwards cover most ports: source translation may use forwarded ones */
+};
+
+/* Line 1. */
+struct sp_image_more {
+	sp_u32 flags; /* enum sp_image_flag */
+	sp_u32 orders; /* struct sp_image_order by number of the configuration's line, a line each; as many as names */
+	sp_u32 forwards; /* a bit for each service (sp_image_service()), IPv4: some line forwards it; 0: none does */
+	sp_u32 pool; /* IPv4 addresses to translate to, raw network order, sixteen a line */
+	sp_u32 pool_count; /* 0: the address of the outside interface; at most SP_NAT_SLOTS */
+	sp_u32 suffixes; /* last halves of IPv6 addresses, host order: 64 bits, eight a line, sorted */
+	sp_u32 suffix_count;
+	sp_u32 suffix_classes; /* 32 bits, sixteen a line: [suffix * v6_classes + class by interval] = class */
+	sp_u32 v6_classes; /* columns of that table: highest class by interval + 1 */
+	sp_u16 reject; /* a bit for each zone: what is refused to it is answered with an error; others meet silence */
+	sp_u16 pad_;
+	sp_u32 zero_[6];
+};
+_Static_assert(sizeof(struct sp_image_more) == 64, "one line");
+
+#define SP_IMAGE_FORWARDS_LINES ((SP_IMAGE_SERVICES + 511) / 512)
+#define SP_IMAGE_SUFFIXES_MAX 4096
+#define SP_IMAGE_REJECT_DEFAULT ((1u << 1) | (1u << 3) | 0x7ff0u) /* self, inside, zones of one's own; not the outside */
+
+enum sp_order_flag {
+	SP_ORDER_LOG = 1, /* tell of each conversation that it decides */
+	SP_ORDER_REJECT = 2, /* block: answer with an error, whatever the zone has */
+	SP_ORDER_DROP = 4, /* block: be silent, whatever the zone has */
+};
+
+/* What a line of the configuration wants beyond yes or no. 0: not given. */
+struct sp_image_order {
+	sp_u32 flags; /* enum sp_order_flag */
+	sp_u32 to4; /* forward: IPv4 address to translate to, raw network order */
+	sp_u16 to_port; /* forward: host order; 0: as it came */
+	sp_u16 pad_;
+	sp_u32 idle_s; /* an answered conversation is forgotten after so many idle seconds */
+	sp_u32 rate, rate_per_s; /* new conversations of one source: rate in so many seconds */
+	sp_u32 limit; /* conversations of one source with one service at a time */
+	sp_u32 zero_[9];
+};
+_Static_assert(sizeof(struct sp_image_order) == 64, "one line");
 
 #define SP_IMAGE_INDEX4_LINES ((65537 + 15) / 16)
 #define SP_IMAGE_SERVICES (5 * 65536u + 256) /* the ports of five protocols, and every protocol */

@@ -22,6 +22,7 @@
 	X(NEW_SELF, "new_self", PASS, "this machine may start conversations")                                           \
 	X(NEW_INSIDE, "new_inside", PASS, "the inside may start conversations")                                         \
 	X(NEW_PERMITTED, "new_permitted", PASS, "a line of the configuration permits it")                               \
+	X(NEW_MAPPED, "new_mapped", PASS, "the program it goes to has an outside port that everybody may use (nat open)") \
 	X(PICKED_UP, "picked_up", PASS, "a trusted host continues a conversation that is older than the firewall")      \
 	X(REOPENED, "reopened", PASS, "a closed conversation is opened again by the side that may")                     \
 	/* passes: a conversation goes on */                                                                            \
@@ -37,6 +38,13 @@
 	X(TCP_NO_FLOW, "tcp_no_flow", DROP, "it is not the start of a TCP connection and belongs to none")              \
 	X(WRONG_SIDE, "wrong_side", DROP, "the conversation it claims to belong to lives on another side")              \
 	X(SPOOFED, "spoofed", DROP, "its source address does not belong on the side it came from")                      \
+	X(RATE, "rate", DROP, "its source starts conversations faster than the line allows")                            \
+	X(LIMIT, "limit", DROP, "its source has as many conversations as the line allows")                              \
+	/* drops: translation */                                                                                        \
+	X(NAT_ADDRESS, "nat_address", DROP, "this machine has no outside address to translate its source to")           \
+	X(NAT_PORTS, "nat_ports", DROP, "no outside port is left to translate its source to")                           \
+	X(NAT_CLASH, "nat_clash", DROP, "translated, it would look like another conversation")                          \
+	X(NAT_NONE, "nat_none", DROP, "it would leave with a private address: nothing is remembered that translates it") \
 	/* drops: headers */                                                                                            \
 	X(TRUNCATED, "truncated", DROP, "it ends before its headers do")                                                \
 	X(VLAN_DEPTH, "vlan_depth", DROP, "it has more VLAN tags than anybody uses")                                    \

@@ -120,6 +120,8 @@ static void tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
 	ev.tcp_flags = p->tcp_flags;
 	ev.icmp_type = p->icmp_type;
 	ev.icmp_code = p->icmp_code;
+	ev.line = p->line;
+	ev.generation = p->generation;
 	e->event(e->event_arg, &ev);
 }
 

@@ -354,7 +354,9 @@ SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
 	e->tcp_flags = p->tcp_flags;
 	e->icmp_type = p->icmp_type;
 	e->icmp_code = p->icmp_code;
-	__builtin_memset(e->pad_, 0, sizeof(e->pad_));
+	e->logged = 0;
+	e->line = p->line;
+	e->generation = p->generation;
 	bpf_ringbuf_submit(e, 0);
 	return 1;
 }
