@@ -36,6 +36,7 @@ struct compiler {
 	char (*names)[SP_IMAGE_NAME]; /* line number SP_LINE_FIRST + i is names[i] */
 	sp_u32 n_names;
 	char zones[SP_ZONES_MAX][SP_IMAGE_NAME]; /* by number; "" where there is none */
+	const char (*before)[SP_IMAGE_NAME]; /* SP_ZONES_MAX: the numbers that zones have already; NULL: none */
 	char *text;
 	size_t text_len;
 	struct sp_image *out;
@@ -57,16 +58,40 @@ static int refuse(struct compiler *c, const struct sp_sentence *line, int err, c
 
 /* ---- zones ------------------------------------------------------------------------------------------------------ */
 
-/* Number of a zone by name; new names get the next number. Negative: there are too many. */
+/* Conversations carry the numbers of their zones: a name keeps the one that it had. */
+static void keep_number(struct compiler *c, const char *name)
+{
+	for (int i = 1; c->before && i < SP_ZONE_FORWARD; i++)
+		if (!strcmp(c->before[i], name) && !c->zones[i][0])
+			snprintf(c->zones[i], sizeof(c->zones[i]), "%s", name);
+}
+
+/* A number that nothing has, better one that nothing had before. Negative: there are too many zones. */
+static int free_number(const struct compiler *c)
+{
+	int had = -E2BIG;
+
+	for (int i = SP_ZONE_FORWARD - 1; i > 0; i--)
+		if (!c->zones[i][0] && c->before && c->before[i][0])
+			had = i;
+	for (int i = 1; i < SP_ZONE_FORWARD; i++)
+		if (!c->zones[i][0] && !(c->before && c->before[i][0]))
+			return i;
+	return had;
+}
+
+/* Number of a zone by name; new names get the next one. Negative: there are too many. */
 static int zone_number(struct compiler *c, const char *name)
 {
-	for (int i = 1; i < SP_ZONES_MAX; i++) {
-		if (!c->zones[i][0])
-			snprintf(c->zones[i], sizeof(c->zones[i]), "%s", name);
+	int i;
+
+	for (i = 1; i < SP_ZONE_FORWARD; i++)
 		if (!strcmp(c->zones[i], name))
 			return i;
-	}
-	return -E2BIG;
+	i = free_number(c);
+	if (i > 0)
+		snprintf(c->zones[i], sizeof(c->zones[i]), "%s", name);
+	return i;
 }
 
 /* ---- sets -------------------------------------------------------------------------------------------------------- */
@@ -150,7 +175,7 @@ static int ways(struct compiler *c, const struct sp_sentence *line, const struct
 			const int zone = zone_number(c, t->text);
 
 			if (zone < 0 || *n >= SP_ZONES_MAX)
-				return refuse(c, line, -E2BIG, "more than 15 zones");
+				return refuse(c, line, -E2BIG, "more than 14 zones, with self, outside and inside");
 			out[(*n)++] = (struct way){ (sp_u8)zone, NO_SET };
 		} else {
 			has_addresses = 1;
@@ -258,13 +283,16 @@ static int take_lines(struct compiler *c)
 	c->names = calloc(c->policy->n_lines ? c->policy->n_lines : 1, sizeof(*c->names));
 	if (!c->names)
 		return -ENOMEM;
+	for (sp_u32 i = 0; i < c->policy->n_lines; i++)
+		if (c->policy->lines[i]->kind == SP_KIND_ZONE)
+			keep_number(c, c->policy->lines[i]->subject);
 	for (sp_u32 i = 0; i < c->policy->n_lines; i++) {
 		const struct sp_sentence *line = c->policy->lines[i];
 		const sp_u32 number = SP_LINE_FIRST + c->n_names;
 		int err;
 
 		if (line->kind == SP_KIND_ZONE && zone_number(c, line->subject) < 0)
-			return refuse(c, line, -E2BIG, "more than 15 zones");
+			return refuse(c, line, -E2BIG, "more than 14 zones, with self, outside and inside");
 		if (line->kind == SP_KIND_NAT || line->kind == SP_KIND_FORWARD)
 			return refuse(c, line, -ENOTSUP, "translation can not be carried out yet");
 		if (line->kind == SP_KIND_REFUSE || line->refusal == SP_REFUSE_REJECT)
@@ -303,12 +331,12 @@ static int expand(struct compiler *c, const struct sp_classes *people, const str
 		const struct sp_nums *dst = classes_of(people, r->to.set, &any);
 		const struct sp_nums *svc = classes_of(ports, r->services, &every);
 
-		for (sp_u32 zf = 1; zf < SP_ZONES_MAX && c->zones[zf][0]; zf++) {
-			if (r->from.zone && r->from.zone != zf)
+		for (sp_u32 zf = 1; zf < SP_ZONE_FORWARD; zf++) {
+			if (!c->zones[zf][0] || (r->from.zone && r->from.zone != zf))
 				continue;
 			/* zone 0: where a destination lives that no guarded interface leads to */
-			for (sp_u32 zt = 0; zt < SP_ZONES_MAX && (!zt || c->zones[zt][0]); zt++) {
-				if (r->to.zone && r->to.zone != zt)
+			for (sp_u32 zt = 0; zt < SP_ZONE_FORWARD; zt++) {
+				if ((zt && !c->zones[zt][0]) || (r->to.zone && r->to.zone != zt))
 					continue;
 				for (sp_u32 a = 0; a < src->n; a++)
 					for (sp_u32 b = 0; b < dst->n; b++)
@@ -437,8 +465,14 @@ static int build(struct compiler *c)
 
 int sp_policy_compile(const struct sp_policy *p, struct sp_image *out, char *why, size_t size)
 {
+	return sp_policy_compile_after(p, NULL, out, why, size);
+}
+
+int sp_policy_compile_after(const struct sp_policy *p, const char (*before)[SP_IMAGE_NAME], struct sp_image *out, char *why,
+			    size_t size)
+{
 	struct sp_image image = {};
-	struct compiler c = { .policy = p, .out = &image, .why = why, .why_size = size,
+	struct compiler c = { .policy = p, .before = before, .out = &image, .why = why, .why_size = size,
 			      .zones = { "", "self", "outside", "inside" },
 			      .v4.end = 1ULL << 32, .ports.end = SP_IMAGE_SERVICES };
 	int err;

@@ -14,5 +14,11 @@
  * can not carry out; both say why in why (at most size bytes), with file and line.
  */
 int sp_policy_compile(const struct sp_policy *p, struct sp_image *out, char *why, size_t size) SP_MUST;
+/*
+ * The same, for a firewall that is up: before has SP_ZONES_MAX names of zones, by the numbers that they have there; a zone that
+ * is still there keeps its number, and a new one gets one that none had, while there are such.
+ */
+int sp_policy_compile_after(const struct sp_policy *p, const char (*before)[SP_IMAGE_NAME], struct sp_image *out, char *why,
+			    size_t size) SP_MUST;
 
 #endif
