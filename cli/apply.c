@@ -201,7 +201,7 @@ int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run)
 	else if (!rc)
 		printf("in force, generation %u\n", generation);
 	sp_image_free(&image);
-	return rc ? rc : sp_finish(SP_EXIT_OK);
+	return rc;
 }
 
 sp_u64 sp_trial_default_s(void)
@@ -217,7 +217,9 @@ int sp_cmd_apply(int argc, char **argv)
 	if (sp_wants_help(argc, argv, apply_help))
 		return SP_EXIT_OK;
 	rc = read_options(argc, argv, &a);
-	return rc ? rc : sp_apply_file(a.file, a.trial_s, a.dry_run);
+	if (!rc)
+		rc = sp_apply_file(a.file, a.trial_s, a.dry_run);
+	return rc ? rc : sp_finish(SP_EXIT_OK);
 }
 
 int sp_cmd_confirm(int argc, char **argv)

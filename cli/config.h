@@ -22,7 +22,7 @@ int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy
 /* Calls take(arg, interface, zone) for each interface that the configuration names, until it returns something but 0. */
 int sp_config_interfaces(const struct sp_policy *p, int (*take)(void *arg, const char *name, const char *zone), void *arg);
 
-/* What `sally apply` does with a file. Returns an enum sp_exit. */
+/* What `sally apply` does with a file, but for flushing standard output. Returns an enum sp_exit. */
 int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run);
 /* How long a change is on trial when nobody said: 60 s in an SSH session, which it could cut; else 0, not at all. */
 sp_u64 sp_trial_default_s(void);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * `sally open`, `allow`, `block`: add one sentence to the configuration file and put it in force; `close`, `unblock`: take
- * one out. The file is the truth: it is written whole, beside the old one, and takes its place only when it is right.
+ * one out. The file is the truth: it is written whole, beside the old one, and takes its place only when it is right. If it
+ * can not be put in force after all, the old text comes back.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -16,6 +20,8 @@
 
 #define SENTENCE_MAX 1024
 #define FILE_BYTES_MAX (4u << 20)
+#define LOCK_TRIES 600
+#define LOCK_PAUSE_NS 50000000
 
 static const char help[] =
 	"Usage: sally open SERVICES [from WHO]     sally close SERVICES | NAME\n"
@@ -34,6 +40,11 @@ struct edit {
 	const char *object; /* the part after the verb */
 	char *text; /* of the file */
 	size_t len;
+	char path[PATH_MAX]; /* the file behind symbolic links */
+	int dir_fd; /* its folder, locked as long as this runs */
+	struct stat was; /* st_nlink 0: there was none */
+	char *old; /* text as it was */
+	size_t old_len;
 };
 
 static int read_words(int argc, char **argv, const char *verb, struct edit *e)
@@ -56,7 +67,34 @@ static int read_words(int argc, char **argv, const char *verb, struct edit *e)
 	return used == strlen(verb) ? sp_usage("say what", verb) : SP_EXIT_OK;
 }
 
-/* The whole file, ended with a newline; an absent one is empty. */
+/* Two that edit at the same time would lose a sentence. */
+static int lock_folder(struct edit *e)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	char dir[PATH_MAX];
+	int tries = 0;
+
+	if (!realpath(e->file, e->path))
+		snprintf(e->path, sizeof(e->path), "%s", e->file);
+	snprintf(dir, sizeof(dir), "%s", e->path);
+	if (mkdir(dirname(dir), 0755) && errno != EEXIST)
+		return sp_fail(errno == EACCES ? SP_EXIT_PERMISSION : SP_EXIT_FAILED, "%s: %s; nothing has changed", dir,
+			       strerror(errno));
+	e->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (e->dir_fd < 0)
+		return sp_fail(errno == EACCES ? SP_EXIT_PERMISSION : SP_EXIT_FAILED, "%s: %s; nothing has changed", dir,
+			       strerror(errno));
+	while (flock(e->dir_fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return sp_fail(SP_EXIT_FAILED, "%s: %s; nothing has changed", dir, strerror(errno));
+		if (++tries == LOCK_TRIES)
+			return sp_fail(SP_EXIT_FAILED, "%s: another sally edits a file there; try again when it is done", dir);
+		nanosleep(&pause, NULL);
+	}
+	return SP_EXIT_OK;
+}
+
+/* The whole file, ended with a newline; an absent one is empty. What it was is kept. */
 static int read_file(struct edit *e)
 {
 	FILE *f = fopen(e->file, "re");
@@ -71,8 +109,17 @@ static int read_file(struct edit *e)
 		e->len = fread(e->text, 1, FILE_BYTES_MAX, f);
 	if (!code && f && (ferror(f) || !feof(f)))
 		code = sp_fail(SP_EXIT_FAILED, "%s: can not be read whole", e->file);
+	else if (!code && f && fstat(fileno(f), &e->was))
+		code = sp_fail(SP_EXIT_FAILED, "%s: %s", e->file, strerror(errno));
 	if (f)
 		fclose(f);
+	e->old = code ? NULL : malloc(e->len + 1);
+	if (!code && !e->old)
+		code = sp_fail(SP_EXIT_FAILED, "out of memory");
+	if (!code) {
+		memcpy(e->old, e->text, e->len);
+		e->old_len = e->len;
+	}
 	if (!code && e->len && e->text[e->len - 1] != '\n')
 		e->text[e->len++] = '\n';
 	return code;
@@ -99,29 +146,69 @@ static int check_text(const struct edit *e)
 	return code;
 }
 
-/* Beside the file, then in its place: at no instant is there half a file. */
+/* 0 or a negative errno */
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		const ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Beside the file, then in its place: at no instant is there half a file. 0 or a negative errno. */
+static int replace_file(const struct edit *e, const char *beside, const char *text, size_t len)
+{
+	const int exists = e->was.st_nlink != 0;
+	int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644), rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = write_all(fd, text, len);
+	if (!rc && exists && (fchown(fd, e->was.st_uid, e->was.st_gid) || fchmod(fd, e->was.st_mode & 0777)))
+		rc = -errno;
+	if (!rc && fsync(fd))
+		rc = -errno;
+	if (close(fd) && !rc)
+		rc = -errno;
+	if (!rc && rename(beside, e->path))
+		rc = -errno;
+	if (rc)
+		unlink(beside);
+	return rc;
+}
+
 static int write_file(const struct edit *e)
 {
-	char beside[4200], dir[4200];
-	struct stat st = { .st_mode = 0644 };
-	int fd, ok;
+	char beside[PATH_MAX + 8];
+	int rc;
 
-	snprintf(beside, sizeof(beside), "%s.new", e->file);
-	snprintf(dir, sizeof(dir), "%s", e->file);
-	if (mkdir(dirname(dir), 0755) && errno != EEXIST)
-		return sp_fail(SP_EXIT_FAILED, "%s: %s; nothing has changed", dir, strerror(errno));
-	if (stat(e->file, &st) && errno != ENOENT)
-		return sp_fail(SP_EXIT_FAILED, "%s: %s; nothing has changed", e->file, strerror(errno));
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, st.st_mode & 0777);
-	ok = fd >= 0 && write(fd, e->text, e->len) == (ssize_t)e->len && !fsync(fd);
-	if (fd >= 0 && close(fd))
-		ok = 0;
-	if (ok && !rename(beside, e->file))
-		return SP_EXIT_OK;
-	ok = sp_fail(errno == EACCES ? SP_EXIT_PERMISSION : SP_EXIT_FAILED, "%s: %s; nothing has changed", beside,
-		     strerror(errno));
-	unlink(beside);
-	return ok;
+	snprintf(beside, sizeof(beside), "%s.new", e->path);
+	rc = replace_file(e, beside, e->text, e->len);
+	if (rc)
+		return sp_fail(rc == -EACCES ? SP_EXIT_PERMISSION : SP_EXIT_FAILED, "%s: %s; nothing has changed", beside,
+			       strerror(-rc));
+	fsync(e->dir_fd); /* the new name; should power fail before, the old file is whole as well */
+	return SP_EXIT_OK;
+}
+
+/* What could not be put in force is not to wait in the file. */
+static int put_back(const struct edit *e, int code)
+{
+	char beside[PATH_MAX + 8];
+	int rc;
+
+	snprintf(beside, sizeof(beside), "%s.new", e->path);
+	rc = e->was.st_nlink ? replace_file(e, beside, e->old, e->old_len) : unlink(e->path) ? -errno : 0;
+	return rc ? sp_fail(code, "%s: it holds the change, which is not in force, and can not be put back: %s", e->file,
+			    strerror(-rc)) :
+		    sp_fail(code, "%s: nothing has changed", e->file);
 }
 
 /* Takes line `number` (from 1) out of the text. */
@@ -180,28 +267,44 @@ static int remove_sentence(struct edit *e)
 	return code;
 }
 
+/* With the folder locked: from the file as it is to the policy in force. */
+static int change(struct edit *e, int removes)
+{
+	int code = read_file(e);
+
+	if (!code && removes)
+		code = remove_sentence(e);
+	else if (!code)
+		e->len += (size_t)snprintf(e->text + e->len, SENTENCE_MAX + 2, "%s\n", e->sentence);
+	if (!code)
+		code = check_text(e);
+	if (!code)
+		code = write_file(e);
+	if (code)
+		return code;
+	printf("%s: %s\n", e->file, removes ? "one line less" : e->sentence);
+	code = sp_apply_file(e->file, sp_trial_default_s(), 0);
+	/* a firewall that is not up reads the file when it comes up */
+	return code && code != SP_EXIT_STATE ? put_back(e, code) : code;
+}
+
 static int edit(int argc, char **argv, const char *verb, int removes)
 {
-	struct edit e = {};
+	struct edit e = { .dir_fd = -1 };
 	int code;
 
 	if (sp_wants_help(argc, argv, help))
 		return SP_EXIT_OK;
 	code = read_words(argc, argv, verb, &e);
 	if (!code)
-		code = read_file(&e);
-	if (!code && removes)
-		code = remove_sentence(&e);
-	else if (!code)
-		e.len += (size_t)snprintf(e.text + e.len, SENTENCE_MAX + 2, "%s\n", e.sentence);
+		code = lock_folder(&e);
 	if (!code)
-		code = check_text(&e);
-	if (!code)
-		code = write_file(&e);
+		code = change(&e, removes);
 	free(e.text);
-	if (!code)
-		printf("%s: %s\n", e.file, removes ? "one line less" : e.sentence);
-	return code ? code : sp_apply_file(e.file, sp_trial_default_s(), 0);
+	free(e.old);
+	if (e.dir_fd >= 0)
+		close(e.dir_fd);
+	return code ? code : sp_finish(SP_EXIT_OK);
 }
 
 int sp_cmd_open(int argc, char **argv)
