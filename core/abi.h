@@ -268,12 +268,21 @@ _Static_assert(sizeof(struct sp_frag) == 64 + 8 * SP_FRAG_WORDS, "frag");
 
 /* What an interface is; key of the map: ifindex. */
 struct sp_iface {
-	sp_u8 zone; /* U  enum sp_zone */
+	sp_u8 zone; /* U  enum sp_zone; SP_ZONE_NONE: it is no longer guarded */
 	sp_u8 bare_ip; /* U  1: no Ethernet header (tun, wg, ppp) */
 	sp_u8 xdp; /* U  1: ingress is judged at XDP */
 	sp_u8 own_qdisc; /* U  1: the tool made the clsact qdisc, and removes it again */
 	sp_u8 xdp_errno; /* U  why the driver refused XDP that was wanted; 0: it did not */
-	sp_u8 pad_[3];
+	sp_u8 zone_back; /* U  its zone again when a trial ends unconfirmed; but for trials that change zones the same as zone */
+	sp_u8 named; /* U  enum sp_named */
+	sp_u8 pad_;
+};
+
+/* Why an interface is in its zone. */
+enum sp_named {
+	SP_NAMED_BY_RULE = 0, /* of the default route */
+	SP_NAMED_BY_FILE = 1, /* a line of the configuration */
+	SP_NAMED_BY_HAND = 2, /* an option of `up`, which stands over the configuration */
 };
 
 enum sp_config_flag {

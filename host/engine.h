@@ -104,5 +104,9 @@ const char *sp_phase_name(unsigned phase);
 enum sp_class sp_phase_class(unsigned phase);
 const char *sp_class_name(unsigned class_);
 const char *sp_zone_name(unsigned zone);
+/* Zones have the names that are in an image, from now on, for this process; NULL: those that are built in. */
+void sp_zone_names_of(const struct sp_image_line *image);
+const char (*sp_zone_names(void))[SP_IMAGE_NAME]; /* SP_ZONES_MAX, by number; "" where there is none */
+int sp_zone_by_name(const char *name); /* -1: none */
 
 #endif

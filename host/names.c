@@ -29,12 +29,14 @@ static const char *const classes[SP_CLASS_COUNT] = {
 	[SP_CLASS_CLOSING] = "closing",
 };
 
-static const char *const zones[SP_ZONE_COUNT] = {
-	[SP_ZONE_NONE] = "none",
+static const char built_in_zones[SP_ZONE_COUNT][SP_IMAGE_NAME] = {
 	[SP_ZONE_SELF] = "self",
 	[SP_ZONE_OUTSIDE] = "outside",
 	[SP_ZONE_INSIDE] = "inside",
 };
+
+/* Those of the instance that this process looks at; only names for people hang on it. */
+static char zones[SP_ZONES_MAX][SP_IMAGE_NAME] = { "", "self", "outside", "inside" };
 
 const char *sp_reason_name(unsigned reason)
 {
@@ -76,5 +78,32 @@ const char *sp_class_name(unsigned class_)
 
 const char *sp_zone_name(unsigned zone)
 {
-	return zone < SP_ZONE_COUNT ? zones[zone] : "unknown";
+	if (zone == SP_ZONE_NONE)
+		return "none";
+	return zone < SP_ZONES_MAX && zones[zone][0] ? zones[zone] : "unknown";
+}
+
+void sp_zone_names_of(const struct sp_image_line *image)
+{
+	const struct sp_image_head *h = (const struct sp_image_head *)image;
+
+	memset(zones, 0, sizeof(zones));
+	if (h && h->magic == SP_IMAGE_MAGIC && h->abi == SP_IMAGE_ABI && (sp_u64)h->zones + SP_ZONES_MAX / 2 <= h->lines)
+		memcpy(zones, &image[h->zones], sizeof(zones));
+	for (int i = 0; i < SP_ZONES_MAX; i++)
+		zones[i][SP_IMAGE_NAME - 1] = 0;
+	memcpy(zones, built_in_zones, sizeof(built_in_zones));
+}
+
+const char (*sp_zone_names(void))[SP_IMAGE_NAME]
+{
+	return (const char (*)[SP_IMAGE_NAME])zones;
+}
+
+int sp_zone_by_name(const char *name)
+{
+	for (int i = SP_ZONE_SELF; i < SP_ZONES_MAX; i++)
+		if (zones[i][0] && !strcmp(zones[i], name))
+			return i;
+	return -1;
 }
