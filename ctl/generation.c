@@ -26,12 +26,25 @@ sp_u32 sp_generation_now(const struct sp_live *l, int *trial)
 	return over ? c->trial_back : c->generation;
 }
 
-/* The map in a slot, or -1 when it is empty. */
+/* The map in a slot, -ENOENT when it is empty, or what went wrong. */
 static int slot_fd(const struct sp_live *l, sp_u32 generation)
 {
 	sp_u32 slot = generation % SP_IMAGE_SLOTS, id = 0;
+	int fd;
 
-	return bpf_map_lookup_elem(l->fd_images, &slot, &id) ? -1 : bpf_map_get_fd_by_id(id);
+	if (bpf_map_lookup_elem(l->fd_images, &slot, &id))
+		return -errno;
+	fd = bpf_map_get_fd_by_id(id);
+	return fd < 0 ? (errno == ENOENT ? -EIO : -errno) : fd;
+}
+
+/* The same for going back to it: *fd is -1 when there was no image. */
+static int slot_fd_or_none(const struct sp_live *l, sp_u32 generation, int *fd, struct sp_err *err)
+{
+	const int rc = slot_fd(l, generation);
+
+	*fd = rc < 0 ? -1 : rc;
+	return rc < 0 && rc != -ENOENT ? sp_err_errno(err, rc, "can not open the policy in the kernel") : 0;
 }
 
 static void *map_image(int fd, int protection, sp_u32 *n)
@@ -108,24 +121,24 @@ int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_
 static int switch_to(struct sp_live *l, int fd, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
 {
 	struct sp_config *c = l->t.config;
-	const sp_u32 now = sp_generation_now(l, NULL), next = c->generation + 1;
+	int is_running;
+	const sp_u32 now = sp_generation_now(l, &is_running), next = c->generation + 1;
 	const int rc = put_map(l->fd_images, next, fd, err);
 
 	if (rc)
 		return rc;
-	if (trial_ns) {
-		/* `now` stays in force up to the last store: a deadline that is over (1) goes back to it */
+	/*
+	 * What is in force up to the last store but one or two, stays in force: a trial that is over goes back to `now` until
+	 * its deadline is gone, and one that is to begin is over (1) before it has begun. Whoever is killed in between leaves
+	 * the one or the other in force, and never a number that is in force and will be given out again.
+	 */
+	if (!is_running)
 		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST);
+	if (trial_ns)
 		__atomic_store_n(&c->trial_until_ns, 1, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&c->trial_until_ns, sp_now_ns() + trial_ns, __ATOMIC_SEQ_CST);
-	} else {
-		/* an expired trial is still going back until its deadline is gone: the new number must be there first */
-		__atomic_store_n(&c->trial_back, next, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&c->trial_until_ns, 0, __ATOMIC_SEQ_CST);
-		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST); /* what undo goes back to */
-	}
+	__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->trial_until_ns, trial_ns ? sp_now_ns() + trial_ns : 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST); /* also what undo goes back to */
 	*generation = next;
 	return 0;
 }
@@ -139,11 +152,12 @@ static int renumber(struct sp_live *l, struct sp_err *err)
 	const sp_u32 now = sp_generation_now(l, NULL);
 	int fd SP_CLEANUP(sp_close_fd) = -1;
 	sp_u32 generation;
+	int rc;
 
 	if (l->t.config->generation + 1 - now < SP_IMAGE_SLOTS)
 		return 0;
-	fd = slot_fd(l, now);
-	return switch_to(l, fd, 0, &generation, err);
+	rc = slot_fd_or_none(l, now, &fd, err);
+	return rc ? rc : switch_to(l, fd, 0, &generation, err);
 }
 
 /* One change at a time: the lock of the place where it is pinned. */
@@ -153,12 +167,16 @@ static int open_locked(struct sp_live *l, struct sp_pins *place, struct sp_err *
 	int rc;
 
 	place->lock_fd = -1;
-	rc = sp_live_open(l, err);
+	rc = sp_live_open_policy(l, err);
 	if (!rc)
 		rc = sp_netns_cookie(&cookie, err);
 	if (!rc)
 		rc = sp_pins_lock(cookie, place, err);
-	return rc;
+	if (rc)
+		return rc;
+	/* it may have gone down, and another one come up, while we waited */
+	sp_live_close(l);
+	return sp_live_open_policy(l, err);
 }
 
 int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
@@ -222,10 +240,10 @@ int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err)
 			rc = sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u "
 					"are kept", to, now, SP_IMAGE_SLOTS - 1);
 	}
-	if (!rc) {
-		fd = slot_fd(&l, to);
+	if (!rc)
+		rc = slot_fd_or_none(&l, to, &fd, err);
+	if (!rc)
 		rc = switch_to(&l, fd, 0, generation, err);
-	}
 	sp_live_close(&l);
 	return rc;
 }

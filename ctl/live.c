@@ -14,6 +14,7 @@
 #define SP_COPY_TRIES 64 /* a writer holds an entry for well under a microsecond */
 
 const char *const sp_live_names[6] = { "sp_sets", "sp_flows", "sp_frags", "sp_sketch", "sp_config", "sp_state" };
+#define CONFIG 4 /* its place in that list */
 static const size_t element_size[6] = { sizeof(struct sp_set), sizeof(struct sp_flow), sizeof(struct sp_frag),
 					sizeof(sp_u64), sizeof(struct sp_config), sizeof(struct sp_state) };
 
@@ -37,6 +38,13 @@ static int map_array(int fd, size_t element, void **at, size_t *len)
 	return -errno;
 }
 
+static int map_error(int rc, struct sp_err *err)
+{
+	if (rc == -EPROTO)
+		return sp_err_set(err, rc, "it was brought up by another version of sally; 'sally down' and 'sally up'");
+	return sp_err_errno(err, rc, "can not map the tables into memory");
+}
+
 int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err)
 {
 	void *at[6] = { 0 };
@@ -45,11 +53,7 @@ int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err)
 	for (i = 0; i < 6 && !rc; i++)
 		rc = map_array(fd[i], element_size[i], &at[i], &l->len[i]);
 	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5] };
-	if (!rc)
-		return 0;
-	if (rc == -EPROTO)
-		return sp_err_set(err, rc, "it was brought up by another version of sally; 'sally down' and 'sally up'");
-	return sp_err_errno(err, rc, "can not map the tables into memory");
+	return rc ? map_error(rc, err) : 0;
 }
 
 static int open_pin(const char *dir, const char *name)
@@ -86,7 +90,7 @@ static int open_tables(struct sp_live *l, struct sp_err *err)
 	return rc;
 }
 
-int sp_live_open(struct sp_live *l, struct sp_err *err)
+static int find(struct sp_live *l, struct sp_err *err)
 {
 	struct sp_pins place;
 	sp_u64 cookie;
@@ -103,7 +107,12 @@ int sp_live_open(struct sp_live *l, struct sp_err *err)
 	if (!sp_pins_find(cookie, &place))
 		return sp_err_set(err, -ENOENT, "the firewall is not up here; bring it up with 'sally up'");
 	snprintf(l->dir, sizeof(l->dir), "%s", place.dir);
-	rc = open_tables(l, err);
+	return 0;
+}
+
+/* Is it up, and of our version? If not, it is closed again. */
+static int check(struct sp_live *l, int rc, struct sp_err *err)
+{
 	if (!rc && l->t.config->abi != SP_ABI_VERSION)
 		rc = sp_err_set(err, -EPROTO, "it was brought up by another version of sally; 'sally down' and "
 				"'sally up'");
@@ -113,6 +122,34 @@ int sp_live_open(struct sp_live *l, struct sp_err *err)
 	if (rc)
 		sp_live_close(l);
 	return rc;
+}
+
+int sp_live_open(struct sp_live *l, struct sp_err *err)
+{
+	int rc = find(l, err);
+
+	return rc ? rc : check(l, open_tables(l, err), err);
+}
+
+int sp_live_open_policy(struct sp_live *l, struct sp_err *err)
+{
+	int rc = find(l, err), fd SP_CLEANUP(sp_close_fd) = -1;
+	void *at;
+
+	if (rc)
+		return rc;
+	fd = open_pin(l->dir, "sp_config");
+	l->fd_images = fd < 0 ? -1 : open_pin(l->dir, "sp_images");
+	if (l->fd_images < 0) {
+		rc = sp_err_errno(err, -errno, "can not open the pins");
+	} else {
+		rc = map_array(fd, sizeof(struct sp_config), &at, &l->len[CONFIG]);
+		if (rc)
+			rc = map_error(rc, err);
+		else
+			l->t.config = at;
+	}
+	return check(l, rc, err);
 }
 
 void sp_live_close(struct sp_live *l)
