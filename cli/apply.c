@@ -34,7 +34,7 @@ static const char confirm_help[] =
 static const char undo_help[] =
 	"Usage: sally undo [GENERATION]\n\n"
 	"Puts the configuration that was in force before (or that of an earlier generation)\n"
-	"in force again. The last seven are kept.\n\n"
+	"in force again. The last six are kept.\n\n"
 	"Exit codes: 0 done; 1 there is nothing to go back to; 2 wrong arguments; 3 not\n"
 	"permitted; 4 the firewall is not up.\n";
 

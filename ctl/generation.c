@@ -15,6 +15,12 @@
 
 #include "internal.h"
 
+/*
+ * Generations to go back to. The slot that is neither theirs nor that of the one in force is the next one's: an apply that
+ * was killed may have left something there.
+ */
+#define KEPT (SP_IMAGE_SLOTS - 2)
+
 sp_u32 sp_generation_now(const struct sp_live *l, int *trial)
 {
 	const struct sp_config *c = l->t.config;
@@ -236,9 +242,9 @@ int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err)
 					"already; name a generation to go back further", now);
 		else if (!to)
 			to = l.t.config->trial_back;
-		if (!rc && (!to || to >= now || last - to >= SP_IMAGE_SLOTS))
+		if (!rc && (!to || to >= now || last - to > KEPT))
 			rc = sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u "
-					"are kept", to, now, SP_IMAGE_SLOTS - 1);
+					"are kept", to, now, KEPT);
 	}
 	if (!rc)
 		rc = slot_fd_or_none(&l, to, &fd, err);
