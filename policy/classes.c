@@ -125,6 +125,15 @@ static int class_of(struct sp_classes *c, sp_u64 mark, const struct sp_nums *cov
 	return (int)c->n - 1;
 }
 
+int sp_classes_of(struct sp_classes *c, const struct sp_nums *sets)
+{
+	sp_u64 mark = 0;
+
+	for (sp_u32 i = 0; i < sets->n; i++)
+		mark ^= mark_of(sets->v[i]);
+	return class_of(c, mark, sets);
+}
+
 static int less(const sp_u64 a[2], const sp_u64 b[2])
 {
 	return a[0] < b[0] || (a[0] == b[0] && a[1] < b[1]);

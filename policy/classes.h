@@ -42,6 +42,9 @@ struct sp_classes {
 int sp_classes_init(struct sp_classes *c, sp_u32 n_sets) SP_MUST;
 void sp_classes_fini(struct sp_classes *c);
 
+/* The class of what is in exactly these sets, each of them named once; a new one if need be. -ENOMEM, -E2BIG. */
+int sp_classes_of(struct sp_classes *c, const struct sp_nums *sets) SP_MUST;
+
 #define SP_CLASSES_MEMBERS_MAX (1u << 25) /* 128 MB */
 
 /*

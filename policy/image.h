@@ -14,11 +14,22 @@ struct sp_image {
 
 void sp_image_free(struct sp_image *image);
 
-/* Is it an image that the engine may be given? 0, or -EINVAL with the reason in why. */
+/* image_check.c: is it an image that the engine may be given? 0, or -EINVAL with the reason in why. */
 int sp_image_check(const struct sp_image_line *v, sp_u32 n, char *why, size_t size) SP_MUST;
 
 /* Name of a line by number (struct sp_flow line), "" if the image has none such; text of the whole configuration. */
 const char *sp_image_line_name(const struct sp_image_line *v, sp_u32 line);
 const char *sp_image_text(const struct sp_image_line *v);
+/* What a line wants beyond yes or no; NULL if the image has no such line. */
+const struct sp_image_order *sp_image_order(const struct sp_image_line *v, sp_u32 line);
+/* Line 1: flags of translation, refusals, pool. */
+const struct sp_image_more *sp_image_more(const struct sp_image_line *v);
+
+/* Zones of the configuration, self, outside and inside among them. Name by number, "": none; number by name, 0: none. */
+const char *sp_image_zone_name(const struct sp_image_line *v, sp_u32 zone);
+sp_u32 sp_image_zone_number(const struct sp_image_line *v, const char *name);
+
+/* The addresses of `nat pool`, raw network order; *n of them. */
+const sp_u32 *sp_image_pool(const struct sp_image_line *v, sp_u32 *n);
 
 #endif
