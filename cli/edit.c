@@ -88,7 +88,8 @@ static int lock_folder(struct edit *e)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return sp_fail(SP_EXIT_FAILED, "%s: %s; nothing has changed", dir, strerror(errno));
 		if (++tries == LOCK_TRIES)
-			return sp_fail(SP_EXIT_FAILED, "%s: another sally edits a file there; try again when it is done", dir);
+			return sp_fail(SP_EXIT_FAILED, "%s: another sally edits a file there; try again when it is done",
+				       dir);
 		nanosleep(&pause, NULL);
 	}
 	return SP_EXIT_OK;
