@@ -3,35 +3,46 @@
 #define SP_TC
 #include "../port/port_bpf.h"
 
+#include <bpf/bpf_endian.h>
 #include <linux/pkt_cls.h>
 
-/* Did the packet that leaves come in at a guarded interface? Then it was decided there. */
-SP_INLINE int sp_was_judged(struct __sk_buff *skb)
+/* Zone of the guarded interface where a packet that leaves came in; SP_ZONE_NONE: this machine sends it. */
+SP_INLINE sp_u8 sp_came_from(struct __sk_buff *skb)
 {
 	sp_u32 from = skb->ingress_ifindex;
+	struct sp_iface *i;
 
 	if (sp_test_mode) {
 		struct sp_test *t = SP_LOOKUP(sp_test, 0);
 
-		return t && t->forwarded;
+		return !t || !t->forwarded ? SP_ZONE_NONE : t->zone_from ? t->zone_from : SP_ZONE_INSIDE;
 	}
-	return from && bpf_map_lookup_elem(&sp_ifaces, &from);
+	i = from ? bpf_map_lookup_elem(&sp_ifaces, &from) : NULL;
+	return i ? i->zone : SP_ZONE_NONE;
 }
 
 SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 {
-	struct sp_pkt p = {};
+	struct sp_pkt *p = sp_door(skb->ifindex, hook);
+	sp_u8 from;
 
-	if (!sp_door(&p, skb->ifindex, hook))
+	if (!p)
 		return TC_ACT_UNSPEC;
-	p.frame_len = skb->len;
-	p.segs = skb->gso_segs ? skb->gso_segs : 1;
-	if (hook == SP_HOOK_EGRESS && sp_was_judged(skb)) {
-		sp_count(SP_R_FORWARDED, &p);
-		return TC_ACT_UNSPEC;
+	p->frame_len = skb->len;
+	p->segs = skb->gso_segs ? skb->gso_segs : 1;
+	from = hook == SP_HOOK_EGRESS ? sp_came_from(skb) : SP_ZONE_NONE;
+	if (from) {
+		/* it was judged where it came in; what came from the outside needs no other source */
+		if (skb->protocol != bpf_htons(0x0800) || !sp_nat_get() ||
+		    (from == SP_ZONE_OUTSIDE && p->zone_out != SP_ZONE_OUTSIDE)) {
+			sp_count(SP_R_FORWARDED, p);
+			return TC_ACT_UNSPEC;
+		}
+		p->forwarded = 1;
+		p->zone = from;
 	}
 	/* UNSPEC: let the filters that others installed have their say */
-	return sp_serve(skb, &p) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	return sp_serve(skb, p) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 SEC("tc")

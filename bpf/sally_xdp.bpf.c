@@ -6,13 +6,13 @@
 SEC("xdp.frags")
 int sp_xdp_in(struct xdp_md *ctx)
 {
-	struct sp_pkt p = {};
+	struct sp_pkt *p = sp_door(ctx->ingress_ifindex, SP_HOOK_INGRESS);
 
-	if (!sp_door(&p, ctx->ingress_ifindex, SP_HOOK_INGRESS))
+	if (!p)
 		return XDP_PASS;
-	p.frame_len = (sp_u32)bpf_xdp_get_buff_len(ctx);
-	p.segs = 1;
-	return sp_serve(ctx, &p) ? XDP_PASS : XDP_DROP;
+	p->frame_len = (sp_u32)bpf_xdp_get_buff_len(ctx);
+	p->segs = 1;
+	return sp_serve(ctx, p) ? XDP_PASS : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

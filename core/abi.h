@@ -133,7 +133,7 @@ enum sp_flow_flag {
 	SP_FLOW_TRANSLATED = 16, /* it has an alias: `alias` is its index + 1 */
 	SP_FLOW_IDLE = 32, /* its line names an idle time of its own */
 	SP_FLOW_LIMITED = 64, /* it is counted for the limit of its line */
-	SP_FLOW_MAPPED = 128, /* begun from outside to an open mapping: its initiator's packets do not keep it (RFC 7857 4) */
+	SP_FLOW_MAPPED = 128, /* begun from outside with an open mapping: its initiator does not keep it (RFC 7857 4) */
 };
 
 /* One conversation: 128 bytes. The first line is all that a non-TCP IPv4 packet needs to be judged. */
@@ -212,6 +212,7 @@ struct sp_nat_slot {
 /* The addresses of this machine at the outside. Written by user space, also when they change. One element. */
 struct sp_nat_addrs {
 	sp_u32 slots; /* I  slots that have ports: sp_ports has slots * SP_NAT_PORTS elements; 0: nothing is translated */
+	sp_u32 used; /* U  slots that may be in use: none from here on */
 	sp_u32 changes; /* U  grows with each change of a slot */
 	struct sp_nat_slot slot[SP_NAT_SLOTS]; /* U */
 };
@@ -221,7 +222,7 @@ struct sp_nat_addrs {
  * the first place for an inside port is the same number, so ports are preserved where that is free (RFC 4787 REQ-3).
  */
 struct sp_port {
-	sp_u64 owner; /* K  inside address (raw) << 32 | inside port (host order) << 16 | conversations that use it; 0: free */
+	sp_u64 owner; /* K  inside address (raw) << 32 | inside port (host order) << 16 | users; 0: free */
 	sp_u32 displaced; /* K  mappings whose first place this is but that had to go elsewhere */
 	sp_u32 pad_;
 };
@@ -273,7 +274,7 @@ struct sp_iface {
 	sp_u8 xdp; /* U  1: ingress is judged at XDP */
 	sp_u8 own_qdisc; /* U  1: the tool made the clsact qdisc, and removes it again */
 	sp_u8 xdp_errno; /* U  why the driver refused XDP that was wanted; 0: it did not */
-	sp_u8 zone_back; /* U  its zone again when a trial ends unconfirmed; but for trials that change zones the same as zone */
+	sp_u8 zone_back; /* U  its zone once a trial has ended unconfirmed; mostly the same as zone */
 	sp_u8 named; /* U  enum sp_named */
 	sp_u8 pad_;
 };

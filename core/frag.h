@@ -21,6 +21,12 @@ SP_INLINE sp_u8 sp_frag_proto(const struct sp_pkt *p)
 	return p->family == SP_IPV4 ? p->proto : 0;
 }
 
+/* The destination as it came in: what translation has put in its place at ingress is none of the other pieces'. */
+SP_INLINE sp_u64 sp_frag_dst(const struct sp_pkt *p)
+{
+	return p->nat == SP_NAT_DST ? p->old4 : p->dst.w[0];
+}
+
 SP_INLINE sp_u32 sp_frag_set(struct sp_config *c, const struct sp_pkt *p)
 {
 	struct sp_sip s;
@@ -28,7 +34,7 @@ SP_INLINE sp_u32 sp_frag_set(struct sp_config *c, const struct sp_pkt *p)
 	sp_sip_init(&s, c->secret);
 	sp_sip_word(&s, p->src.w[0]);
 	sp_sip_word(&s, p->src.w[1]);
-	sp_sip_word(&s, p->dst.w[0]);
+	sp_sip_word(&s, sp_frag_dst(p));
 	sp_sip_word(&s, p->dst.w[1]);
 	sp_sip_word(&s, (sp_u64)p->frag_id << 16 | (sp_u64)sp_frag_proto(p) << 8 | p->family);
 	return (sp_u32)sp_sip_end(&s, 40) % SP_FRAG_SETS * SP_FRAG_WAYS;
@@ -37,7 +43,8 @@ SP_INLINE sp_u32 sp_frag_set(struct sp_config *c, const struct sp_pkt *p)
 SP_INLINE int sp_frag_is(const struct sp_frag *f, const struct sp_pkt *p)
 {
 	return f->family == p->family && f->id == p->frag_id && f->proto == sp_frag_proto(p) && f->zone == p->zone &&
-	       sp_addr_equal(&f->src, &p->src) && sp_addr_equal(&f->dst, &p->dst) &&
+	       f->hook == p->hook && sp_addr_equal(&f->src, &p->src) && f->dst.w[0] == sp_frag_dst(p) &&
+	       f->dst.w[1] == p->dst.w[1] &&
 	       (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS;
 }
 
@@ -129,11 +136,14 @@ SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
 		if (f->family && (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS)
 			continue;
 		f->src = p->src;
-		f->dst = p->dst;
+		f->dst.w[0] = sp_frag_dst(p);
+		f->dst.w[1] = p->dst.w[1];
 		f->id = p->frag_id;
 		f->proto = sp_frag_proto(p);
 		f->family = p->family;
 		f->zone = p->zone;
+		f->hook = p->hook;
+		f->nat4 = p->nat ? p->new4 : 0;
 		f->poisoned = 0;
 		f->total = 0;
 		f->born_ns = p->now_ns;
@@ -142,6 +152,18 @@ SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
 		return (int)(base + n) + 1;
 	}
 	return 0;
+}
+
+/* A piece that is not the first gets what the first one got. The set's lock is held. */
+SP_INLINE void sp_frag_nat(struct sp_pkt *p, sp_u32 i)
+{
+	struct sp_frag *f = sp_frag_at(i);
+
+	if (!f || !f->nat4 || p->nat)
+		return;
+	p->nat = p->hook == SP_HOOK_INGRESS ? SP_NAT_DST : SP_NAT_SRC;
+	p->old4 = p->nat == SP_NAT_DST ? p->dst.w32[0] : p->src.w32[0];
+	p->new4 = f->nat4;
 }
 
 /*
@@ -177,6 +199,8 @@ SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
 	}
 	if (at)
 		reason = sp_frag_mark(p, (sp_u32)at - 1);
+	if (at)
+		sp_frag_nat(p, (sp_u32)at - 1);
 	first = sp_frag_at(base);
 	if (first)
 		sp_unlock(&first->lock, SP_READ(first->lock) + 1);

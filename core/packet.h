@@ -40,6 +40,13 @@ enum sp_kind {
 
 #define SP_WSCALE_NONE 15
 
+/* What translation does to the packet. */
+enum sp_nat_part {
+	SP_NAT_UNTOUCHED = 0,
+	SP_NAT_DST = 1, /* ingress: the receiver's known address becomes its real one */
+	SP_NAT_SRC = 2, /* egress: the sender's real address becomes the one that the receiver knows */
+};
+
 /* At most so many IPv6 extension headers, VLAN tags; hitting the bound is a drop with its own reason. */
 #define SP_EXT_MAX 6
 #define SP_VLAN_MAX 2
@@ -54,9 +61,11 @@ struct sp_pkt {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 config_flags; /* enum sp_config_flag */
+	sp_u8 forwarded; /* at egress: it came in at a guarded interface, from `zone` */
+	sp_u8 zone_out; /* at egress: of the interface where it leaves */
 	sp_u32 generation; /* of the policy that judges it */
 
-	/* filled in by the policy; here, where there is a gap: the stack of the kernel's programs is short */
+	/* filled in by the policy */
 	sp_u16 line; /* which line permits the conversation */
 	sp_u8 zone_to; /* where it goes; SP_ZONE_NONE: not looked up */
 
@@ -91,6 +100,19 @@ struct sp_pkt {
 
 	/* filled in by the table */
 	sp_u32 flow; /* index of the entry + 1 */
+
+	/* translation (nat.h): src, dst, sport, dport and key are then those of the real ends */
+	sp_u32 via; /* index + 1 of the alias by which the conversation was found */
+	sp_u8 nat; /* enum sp_nat_part */
+	sp_u8 unfinished; /* XDP, native: the checksum is that of the pseudo-header only */
+	sp_u8 side, flip; /* of the alias that is being made: see struct sp_alias */
+	sp_be16 old_port, new_port; /* of the end that is changed; queries: identifier */
+	sp_u32 old4, new4; /* its IPv4 address, raw */
+	sp_u32 port_at; /* struct sp_port that the alias being made uses: index + 1 */
+	sp_u32 slot; /* of struct sp_nat_addrs, + 1 */
+	sp_u32 base; /* first struct sp_port of that slot and protocol */
+	sp_u64 draw; /* decides where else a port is sought */
+	struct sp_key real; /* while `key` is that of an alias being made: the conversation's */
 };
 
 struct sp_eth {

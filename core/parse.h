@@ -295,6 +295,8 @@ SP_GLOBAL int sp_parse_quote(sp_dev *dev, struct sp_pkt *p)
 	} else if (!sp_has_ports(proto)) {
 		ports.sport.raw = ports.dport.raw = 0;
 	}
+	p->sport = ports.sport;
+	p->dport = ports.dport;
 	p->seq = (sp_u32)sp_ntoh16(ports.len) << 16 | sp_ntoh16(ports.check); /* TCP: bytes 4-7 */
 	p->dir = sp_key_set(&p->key, &src, &dst, ports.sport, ports.dport);
 	return SP_R_NONE;

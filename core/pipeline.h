@@ -10,7 +10,10 @@
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i)
- *   sp_image_at(slot, line)          a line of the compiled policy; NULL: there is none
+ *   sp_image_at(slot, line)          a line of the compiled policy; SP_NULL: there is none
+ *   sp_nat_get(), sp_port_at(i)      this machine's addresses at the outside (SP_NULL: nothing is translated), its ports
+ *   sp_listens(dev, p, port)         does this machine itself use that port (host order), against p's destination?
+ *   sp_put(dev, off, from, n)        stores n (constant) bytes; sp_fix(): see rewrite.h
  *   sp_route_zone(dev, p)            zone of p's destination
  *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?
  *   sp_seconds(ns), SP_STEP(what, a, b)   the latter tells explain what is going on; empty in the kernel
@@ -19,8 +22,10 @@
 #define SP_CORE_PIPELINE_H
 
 #include "frag.h"
+#include "nat.h"
 #include "parse.h"
 #include "policy.h"
+#include "rewrite.h"
 #include "track.h"
 
 #define SP_CHECKSUM_MAX 9216 /* bytes: longer segments are believed */
@@ -63,6 +68,28 @@ SP_GLOBAL int sp_checksum_good(sp_dev *dev, struct sp_pkt *p)
 	return sum == 0xffff;
 }
 
+#ifdef SP_GUESS_UNFINISHED
+/*
+ * Is the transport checksum that of the pseudo-header only, which a virtual link left for hardware to finish? It looks
+ * like it, and is not right in full. Pieces and super-packets that were longer than one packet have none.
+ */
+SP_GLOBAL int sp_unfinished(sp_dev *dev, struct sp_pkt *p)
+{
+	sp_be16 field;
+	sp_u32 pseudo;
+	sp_u64 acc;
+
+	if (!p || p->is_frag || p->l4_off > SP_HEADERS_MAX || (p->proto != SP_PROTO_TCP && p->proto != SP_PROTO_UDP))
+		return 0;
+	acc = (sp_u64)p->src.w32[0] + (p->nat == SP_NAT_DST ? p->old4 : p->dst.w32[0]) + sp_hton32(p->l4_len).raw +
+	      sp_hton32(p->proto).raw;
+	pseudo = sp_fold(acc);
+	if (sp_load(dev, p->l4_off + (p->proto == SP_PROTO_TCP ? 16 : 6), &field, 2) || field.raw != pseudo)
+		return 0;
+	return p->segs > 1 || p->l4_len > SP_CHECKSUM_MAX || sp_sum(dev, p->l4_off, p->l4_len, pseudo) != 0xffff;
+}
+#endif
+
 /* Does the packet change what is remembered, rather than only go on? Those must have a right checksum. */
 SP_INLINE int sp_wants_checksum(struct sp_pkt *p)
 {
@@ -77,22 +104,41 @@ SP_INLINE int sp_wants_checksum(struct sp_pkt *p)
 	if (!f)
 		return 1;
 	phase = SP_READ(f->phase);
+	if (phase == SP_PHASE_ALIAS) {
+		f = sp_flow_at(SP_READ(((struct sp_alias *)f)->flow) - 1);
+		phase = f ? SP_READ(f->phase) : SP_PHASE_FREE;
+	}
 	return sp_class_of(phase) == SP_CLASS_UNANSWERED;
 }
 
 /* An ICMP error: p->key is that of the packet it quotes. */
 SP_INLINE int sp_judge_error(struct sp_pkt *p)
 {
-	if (p->flow)
-		return sp_related(p);
+	int reason;
+
+	if (p->flow) {
+		reason = sp_related(p);
+		/* what this machine quotes, its receiver may know by another address */
+		if (reason == SP_R_RELATED_ERROR && p->hook == SP_HOOK_EGRESS && !p->via && sp_nat_get())
+			sp_nat_known(p);
+		return reason;
+	}
 	return p->zone == SP_ZONE_SELF ? SP_R_OWN_ERROR : SP_R_ICMP_NO_FLOW;
 }
 
 /* A packet of no conversation: may it begin one? */
-SP_INLINE int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
+SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 {
-	int reason = sp_may_start(dev, p), inserted;
+	sp_u32 slot = 0;
+	int reason, inserted;
 
+	if (!p)
+		return SP_R_BUSY;
+	if (p->hook == SP_HOOK_INGRESS) {
+		slot = (sp_u32)sp_nat_destination(p);
+		SP_STEP("destination", slot, p->new4);
+	}
+	reason = sp_may_start(dev, p);
 	SP_STEP("may_start", (sp_u64)reason, p->zone);
 	if (sp_reason_drops((sp_u32)reason))
 		return reason;
@@ -100,8 +146,12 @@ SP_INLINE int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	SP_STEP("insert", (sp_u64)inserted, p->flow);
 	if (inserted == SP_R_NONE) {
 		p->event = SP_EVENT_NEW;
-		return reason;
+		if (slot)
+			inserted = sp_nat_begin(p, slot);
+		return inserted ? inserted : reason;
 	}
+	if (inserted == SP_R_CONTINUES && slot)
+		return SP_R_NAT_CLASH;
 	if (inserted != SP_R_CONTINUES)
 		return inserted;
 	inserted = sp_track(p, 0); /* another CPU inserted it at the same instant */
@@ -132,7 +182,7 @@ SP_INLINE int sp_judge_known(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (reason != SP_TRACK_MISS)
 		return reason < 0 ? SP_R_BUSY : reason;
-	p->flow = 0;
+	sp_nat_forget(sp_config_get(), p);
 	return sp_judge_new(dev, p);
 }
 
@@ -168,6 +218,12 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 	SP_STEP("find", p->flow, p->hash);
 	if (sp_wants_checksum(p) && !sp_checksum_good(dev, p))
 		return SP_R_L4_CHECKSUM;
+	if (p->flow && sp_nat_resolve(p)) {
+		SP_STEP("alias", p->flow, p->via);
+		/* our own packet has the very ends of a conversation that is translated to us */
+		if (p->hook == SP_HOOK_EGRESS && p->kind != SP_KIND_ERROR)
+			return SP_R_NAT_CLASH;
+	}
 	if (p->kind == SP_KIND_ERROR)
 		return sp_judge_error(p);
 	reason = p->flow ? sp_judge_known(dev, p) : sp_judge_new(dev, p);
@@ -177,6 +233,48 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 		SP_STEP("fragment", (sp_u64)piece, 0);
 		if (piece != SP_R_FRAGMENT)
 			return piece;
+	}
+	return reason;
+}
+
+/*
+ * A forwarded packet at egress: it was judged where it came in. Does its sender need another address? SP_R_NONE: it is to be
+ * judged like this machine's own.
+ */
+SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_image_more *more;
+	int reason, must;
+
+	if (!c)
+		return SP_R_BUSY;
+	p->generation = sp_generation(c, p->now_ns);
+	more = sp_image_more(p->generation);
+	must = p->zone_out == SP_ZONE_OUTSIDE && sp_is_private4(p->src.w32[0]) &&
+	       !(more && (more->flags & SP_IMAGE_NAT_OFF));
+	if (p->kind == SP_KIND_PIECE) {
+		reason = sp_frag_piece(p);
+		return reason == SP_R_FRAGMENT || (reason == SP_R_FRAG_HEADLESS && !must) ? SP_R_FORWARDED : reason;
+	}
+	p->hash = sp_key_hash(&p->key, c->secret);
+	p->flow = p->kind == SP_KIND_NONE ? 0 : sp_flow_find(p);
+	SP_STEP("find", p->flow, p->hash);
+	if (!p->flow && p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {
+		/* somebody else on this machine has translated it: it counts as its own */
+		p->zone = SP_ZONE_SELF;
+		p->forwarded = 0;
+		return SP_R_NONE;
+	}
+	if (!p->flow)
+		return must ? SP_R_NAT_NONE : SP_R_FORWARDED;
+	if (sp_alias_at(p->flow - 1))
+		return SP_R_FORWARDED; /* translated already, in the very way that we would */
+	reason = sp_nat_source(dev, p);
+	SP_STEP("source", (sp_u64)reason, p->new4);
+	if (reason == SP_R_FORWARDED && p->is_frag && p->nat) {
+		reason = sp_frag_piece(p);
+		reason = reason == SP_R_FRAGMENT ? SP_R_FORWARDED : reason;
 	}
 	return reason;
 }
@@ -193,7 +291,16 @@ SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
 	if (s)
 		sp_sweep_timed(s, p->now_ns);
 	if (reason == SP_R_NONE)
+		reason = p->forwarded ? sp_judge_forwarded(dev, p) : SP_R_NONE;
+	if (reason == SP_R_NONE)
 		reason = sp_judge(dev, p);
+	if (p->nat && !sp_reason_drops((sp_u32)reason)) {
+#ifdef SP_GUESS_UNFINISHED
+		p->unfinished = (sp_u8)sp_unfinished(dev, p);
+#endif
+		if (sp_rewrite(dev, p))
+			reason = SP_R_TRUNCATED;
+	}
 	if (sp_reason_drops((sp_u32)reason))
 		p->event = SP_EVENT_DROP;
 	if (p->event == SP_EVENT_NEW)

@@ -12,7 +12,7 @@
 #include "packet.h"
 #include "addr.h"
 #include "image.h"
-#include "table.h"
+#include "nat.h"
 
 #define SP_DHCP_WAIT_NS (120 * SP_NS_PER_S) /* so long an answer to this machine's DHCP request is let in */
 
@@ -166,18 +166,24 @@ SP_INLINE int sp_policy(struct sp_pkt *p, sp_u32 reply, sp_u8 zone_from, sp_u8 z
 SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 {
 	const sp_u32 slot = p->generation % SP_IMAGE_SLOTS;
+	/* its destination was translated by a line that permits it, too */
+	const sp_u16 forward = p->nat == SP_NAT_DST ? p->line : SP_LINE_NONE;
 	int reason;
 
 	if (p->kind == SP_KIND_REPLY)
 		return SP_R_ICMP_UNASKED;
 	p->line = sp_built_in(p->zone, SP_ZONE_NONE);
 	reason = p->line ? SP_R_NONE : SP_R_UNINVITED;
-	if (sp_image_at(slot, 0)) {
+	if (sp_image_at(slot, 0) || p->nat == SP_NAT_DST) {
 		p->zone_to = (sp_u8)sp_route_zone(dev, p);
 		reason = sp_policy(p, 0, p->zone, p->zone_to, &p->line);
 		SP_STEP("policy", (sp_u64)reason, p->line);
 		if (reason == SP_R_BLOCKED)
 			return reason;
+	}
+	if (forward) {
+		p->line = forward;
+		reason = SP_R_NONE;
 	}
 	if (p->kind == SP_KIND_TCP && (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK | SP_TCP_RST)) != SP_TCP_SYN) {
 		/* mid-stream: only when the trusted side speaks first, and not to end or answer what is unknown */
@@ -195,7 +201,49 @@ SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 		return reason;
 	if (p->line >= SP_LINE_FIRST)
 		return SP_R_NEW_PERMITTED;
+	if (p->line == SP_LINE_MAPPED)
+		return SP_R_NEW_MAPPED;
 	return p->line == SP_LINE_SELF ? SP_R_NEW_SELF : SP_R_NEW_INSIDE;
+}
+
+/*
+ * Does the policy still forward to where alias `at` (index + 1) of p's conversation leads? Returns the line that does.
+ * reply: p comes from the end that is forwarded to. line: SP_LINE_MAPPED, or the initiator's zone << 16.
+ */
+SP_GLOBAL int sp_still_forwarded(struct sp_pkt *p, sp_u32 at, sp_u32 reply, sp_u32 line)
+{
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	struct sp_alias *a = sp_alias_at(at - 1);
+	struct sp_image_order *order;
+	sp_u32 end, says;
+	sp_be16 known, real;
+
+	if (!p || !a || !more)
+		return SP_LINE_NONE;
+	if (line == SP_LINE_MAPPED)
+		return more->flags & SP_IMAGE_NAT_OPEN ? SP_LINE_MAPPED : SP_LINE_NONE;
+	if (!more->forwards)
+		return SP_LINE_NONE;
+	end = reply ? p->dir : !p->dir; /* of the one that is forwarded to */
+	real = p->key.port[end & 1];
+	known = a->key.port[(end ^ a->flip) & 1];
+	if (reply)
+		p->sport = known;
+	else
+		p->dport = known;
+	says = sp_image_ask(p, reply, (line >> 16) << 4 | SP_ZONE_FORWARD);
+	if (reply)
+		p->sport = real;
+	else
+		p->dport = real;
+	line = says & SP_RULE_LINE;
+	if (!(says & SP_RULE_ALLOW) || line < SP_LINE_FIRST)
+		return SP_LINE_NONE;
+	order = (struct sp_image_order *)sp_image_at(p->generation % SP_IMAGE_SLOTS, more->orders + line - SP_LINE_FIRST);
+	if (!order || order->to4 != p->key.addr[end & 1].w32[0] ||
+	    (order->to_port ? sp_hton16(order->to_port).raw : known.raw) != real.raw)
+		return SP_LINE_NONE;
+	return (int)line;
 }
 
 /* May conversation f, which was decided under another generation, go on under this one? *line: which one permits it. */
@@ -204,8 +252,14 @@ SP_INLINE int sp_still_permitted(const struct sp_flow *f, struct sp_pkt *p, sp_u
 	const sp_u32 reply = ((f->flags & SP_FLOW_FROM_1) != 0) != p->dir;
 	/* begun when no policy asked where it goes: p tells, from either end */
 	const sp_u8 zone_to = f->zone_to ? f->zone_to : reply ? p->zone : p->zone_to;
+	const sp_u32 alias = sp_alias_of(f, SP_ALIAS_INITIATOR);
 	int reason = sp_policy(p, reply, f->zone_from, zone_to, line);
 
+	if (reason != SP_R_BLOCKED && alias && f->line >= SP_LINE_MAPPED) {
+		*line = (sp_u16)sp_still_forwarded(p, alias, reply, f->line == SP_LINE_MAPPED ? SP_LINE_MAPPED :
+						   (sp_u32)f->zone_from << 16);
+		return *line ? SP_R_NONE : SP_R_UNINVITED;
+	}
 	/* what had no line before has none to lose (taken over when the firewall came up), but can be blocked */
 	if (reason == SP_R_UNINVITED && f->line < SP_LINE_FIRST) {
 		*line = f->line;

@@ -43,6 +43,12 @@
  * LIMITS. 28 ways and two choices: at 90 % of the capacity an insertion finds no way less than once in 10,000 times
  * (a unit test measures it). Capacity at most 2^32 / 128 conversations.
  *
+ * ALIASES. A translated conversation is also found by the key that one side knows: an alias (struct sp_alias) in a way of
+ * its own. It is made after its conversation, in the same manner; then the conversation, under its lock, takes it on. From
+ * then on it changes only under that lock: it goes with its conversation. Its own lock is taken (after the other, never
+ * before) to fill and to release it. One that no conversation names is dangling: its maker has SP_GRACE_NS to have it taken
+ * on, later the sweeper releases it. An alias is never stale and never recycled by itself.
+ *
  * References: Y. Azar et al., "Balanced Allocations" (1994); B. Fan et al., "MemC3" (2013) for tags.
  */
 #ifndef SP_CORE_TABLE_H
@@ -88,6 +94,7 @@ SP_INLINE sp_u32 sp_class_of(sp_u32 phase)
 {
 	sp_u64 packed = 0;
 
+	_Static_assert(SP_PHASE_COUNT <= SP_PHASE_SLOTS, "two bits each");
 #define X(id, name, class_, host_s, gateway_s, pressure_s) packed |= (sp_u64)SP_CLASS_##class_ << (2 * SP_PHASE_##id);
 	SP_PHASES(X)
 #undef X
@@ -96,7 +103,7 @@ SP_INLINE sp_u32 sp_class_of(sp_u32 phase)
 
 SP_INLINE sp_u32 sp_flows_used(struct sp_state *s)
 {
-	return SP_READ(s->count[0]) + SP_READ(s->count[1]) + SP_READ(s->count[2]);
+	return SP_READ(s->count[0]) + SP_READ(s->count[1]) + SP_READ(s->count[2]) + SP_READ(s->count[SP_CLASS_ALIAS]);
 }
 
 /* Which column of timeouts is in force: 0 normal, 1 pressure. */
@@ -111,6 +118,8 @@ SP_INLINE int sp_is_stale(struct sp_config *c, struct sp_state *s, struct sp_flo
 	const sp_u32 phase = SP_READ(f->phase) & (SP_PHASE_SLOTS - 1);
 	const sp_s64 idle_ns = (sp_s64)(now_ns - SP_READ(f->seen_ns));
 
+	if (phase == SP_PHASE_ALIAS)
+		return 0;
 	if (SP_READ(f->flags) & SP_FLOW_KILLED)
 		return 1;
 	return idle_ns > (sp_s64)c->timeout_ns[sp_column(c, s)][phase];
@@ -372,321 +381,6 @@ SP_GLOBAL sp_u32 sp_flow_find(struct sp_pkt *p)
 	sp_place(&where, p->hash, c->sets);
 	at = sp_set_find(where.set[0], where.tag, p);
 	return at ? at : sp_set_find(where.set[1], where.tag, p);
-}
-
-/* ---- removal --------------------------------------------------------------------------------------------------- */
-
-/* Takes conversation `way` of set b out if it is stale, or FREE with a tag left over. */
-SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	struct sp_set *set = sp_set_at(b);
-	const sp_u32 i = b * SP_WAYS + way;
-	struct sp_flow *f = sp_flow_at(i);
-	sp_u16 tag;
-
-	if (!c || !s || !set || !f)
-		return 0;
-	tag = sp_tag_get(set, way);
-	if (tag <= SP_TAG_CLAIMED || (SP_READ(f->phase) != SP_PHASE_FREE && !sp_is_stale(c, s, f, now_ns)))
-		return 0;
-	if (!sp_flow_lock(f, i))
-		return 0;
-	tag = sp_tag_get(set, way);
-	if (tag > SP_TAG_CLAIMED && (f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, now_ns))) {
-		sp_flow_phase(c, s, f, SP_PHASE_FREE);
-		sp_tag_swap(b, way, tag, SP_TAG_EMPTY);
-	}
-	sp_flow_unlock(f);
-	return 1;
-}
-
-/* Sweeps one group of four ways: the n-th, counted round and round. */
-SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
-{
-	struct sp_config *c = sp_config_get();
-	sp_u32 b, word;
-	struct sp_set *set;
-
-	if (!c || !c->sets)
-		return 0;
-	n %= c->sets * SP_TAG_WORDS;
-	b = n / SP_TAG_WORDS;
-	word = n % SP_TAG_WORDS;
-	SP_OPAQUE(word);
-	set = sp_set_at(b);
-	if (!set || word >= SP_TAG_WORDS || !SP_READ(set->tags[word]))
-		return 0;
-	for (sp_u32 lane = 0; lane < 4; lane++)
-		sp_flow_expire(b, word * 4 + lane, now_ns);
-	return 0;
-}
-
-/* Sweeps the next `words` groups. */
-SP_GLOBAL int sp_sweep(sp_u64 now_ns, sp_u32 words)
-{
-	struct sp_state *s = sp_state_get();
-	sp_u32 hand;
-
-	if (!s)
-		return 0;
-	hand = sp_fetch_add(&s->hand, words);
-	for (sp_u32 n = 0; n < SP_SWEEP_WORDS && n < words; n++)
-		sp_sweep_word(hand + n, now_ns);
-	return 0;
-}
-
-/* At the door: one CPU sweeps in each tick. */
-SP_INLINE void sp_sweep_timed(struct sp_state *s, sp_u64 now_ns)
-{
-	const sp_u32 tick = (sp_u32)(now_ns >> SP_TICK_SHIFT), last = SP_READ(s->tick);
-
-	if ((sp_s32)(tick - last) > 0 && sp_cmpxchg32(&s->tick, last, tick) == last)
-		sp_sweep(now_ns, SP_SWEEP_WORDS);
-}
-
-/* ---- insertion ------------------------------------------------------------------------------------------------- */
-
-/* Claims an empty way of set b: way + 1, or 0. */
-SP_GLOBAL int sp_set_claim(sp_u32 b)
-{
-	struct sp_set *set = sp_set_at(b);
-
-	if (!set)
-		return 0;
-	for (sp_u32 way = 0; way < SP_WAYS; way++)
-		if (sp_tag_get(set, way) == SP_TAG_EMPTY && sp_tag_swap(b, way, SP_TAG_EMPTY, SP_TAG_CLAIMED))
-			return (int)way + 1;
-	return 0;
-}
-
-/* How many ways of set b are empty. */
-SP_GLOBAL int sp_set_room(sp_u32 b)
-{
-	struct sp_set *set = sp_set_at(b);
-	sp_u32 room = 0;
-
-	if (!set)
-		return 0;
-	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
-		const sp_u64 w = SP_READ(set->tags[i]);
-
-		/* a lane is 0 exactly if neither its low 15 bits carry into the top nor the top is set */
-		const sp_u64 zero = ~(((w & ~(SP_LANES << 15)) + (SP_LANES << 15) - SP_LANES) | w) & (SP_LANES << 15);
-
-		room += (sp_u32)(((zero >> 15) * SP_LANES) >> 48);
-	}
-	return (int)room;
-}
-
-/* Has conversation i a tag, so that it can be found? */
-SP_INLINE int sp_tagged(sp_u32 i)
-{
-	struct sp_set *set = sp_set_at(i / SP_WAYS);
-
-	return set && sp_tag_get(set, i % SP_WAYS) > SP_TAG_CLAIMED;
-}
-
-/*
- * How much a conversation deserves to go: 0 not at all. Stale first, then closed ones, then unanswered ones.
- * waiting: only one that waits for an answer helps.
- */
-SP_GLOBAL int sp_flow_merit(sp_u32 i, sp_u64 now_ns, sp_u32 share, sp_u32 waiting)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	struct sp_flow *f = sp_flow_at(i);
-	sp_u32 phase, class_, end;
-	sp_s64 idle_ns;
-
-	if (!c || !s || !f || !sp_tagged(i))
-		return 0;
-	phase = SP_READ(f->phase);
-	class_ = sp_class_of(phase);
-	idle_ns = (sp_s64)(now_ns - SP_READ(f->seen_ns));
-	if (phase == SP_PHASE_FREE || (waiting && class_ != SP_CLASS_UNANSWERED))
-		return 0;
-	if (sp_is_stale(c, s, f, now_ns))
-		return 4;
-	if (class_ == SP_CLASS_ANSWERED)
-		return 0; /* an answered conversation is never evicted to admit a new one */
-	if (idle_ns < (sp_s64)SP_GRACE_NS)
-		return 0;
-	if (class_ == SP_CLASS_CLOSING)
-		return 3;
-	end = (SP_READ(f->flags) & SP_FLOW_FROM_1) != 0;
-	return sp_source_count(sp_source_cells(c, &f->key.addr[end], SP_READ(f->key.family))) > share ? 2 : 1;
-}
-
-/*
- * Takes over the conversation in set b that deserves it most: its way is CLAIMED then and its lock held.
- * Returns way + 1, or 0.
- */
-SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	struct sp_set *set = sp_set_at(b);
-	sp_u32 best = 0, best_way = 0, share, i;
-	struct sp_flow *f;
-	sp_u16 tag;
-
-	if (!c || !s || !set)
-		return 0;
-	share = sp_share(c, s);
-	for (sp_u32 way = 0; way < SP_WAYS; way++) {
-		const sp_u32 merit = (sp_u32)sp_flow_merit(b * SP_WAYS + way, now_ns, share, waiting);
-		const sp_u32 score = merit << 8 | way;
-		sp_u32 less = (sp_u32)((sp_s32)(best - score) >> 31);
-
-		SP_OPAQUE(less); /* a branch here would double the verifier's states 28 times */
-		best ^= (best ^ score) & less;
-	}
-	best_way = best & 0xff;
-	if (!(best >> 8) || best_way >= SP_WAYS)
-		return 0;
-	i = b * SP_WAYS + best_way;
-	f = sp_flow_at(i);
-	if (!f || !sp_flow_lock(f, i))
-		return 0;
-	tag = sp_tag_get(set, best_way);
-	if (tag <= SP_TAG_CLAIMED || !sp_flow_merit(i, now_ns, share, waiting) ||
-	    !sp_tag_swap(b, best_way, tag, SP_TAG_CLAIMED)) {
-		sp_flow_unlock(f);
-		return 0;
-	}
-	sp_flow_phase(c, s, f, SP_PHASE_FREE);
-	return (int)best_way + 1;
-}
-
-/* Writes a fresh conversation for p; its lock is held. phase and the tracker's fields come from the caller. */
-SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
-{
-	sp_u64 *to = (sp_u64 *)&f->key;
-	const sp_u64 *from = (const sp_u64 *)&p->key;
-
-	for (int i = 0; i < 5; i++)
-		SP_WRITE(to[i], from[i]);
-	SP_WRITE(f->flags, (sp_u8)(p->dir ? SP_FLOW_FROM_1 : 0));
-	f->ends = 0;
-	f->wscale = SP_WSCALE_NONE << 4 | SP_WSCALE_NONE;
-	SP_WRITE(f->seen_ns, p->now_ns);
-	SP_WRITE(f->generation, p->generation);
-	f->line = p->line;
-	f->zone_from = p->zone;
-	f->zone_to = p->zone_to;
-	f->peer[0] = f->peer[1] = (struct sp_peer){};
-	f->bytes[0] = f->bytes[1] = 0;
-	f->packets[0] = f->packets[1] = 0;
-	f->packets_high[0] = f->packets_high[1] = 0;
-	f->born_s = sp_seconds(p->now_ns);
-}
-
-/*
- * Finds a way for a new conversation and claims it; b: the set. Returns way + 1, or 0 and the reason in *why.
- * *held: its lock is already held.
- */
-SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt *p, const struct sp_place *where,
-			  sp_u32 *b, int *held, int *why)
-{
-	const int waiting_full = SP_READ(s->count[SP_CLASS_UNANSWERED]) >= SP_READ(c->unanswered_max);
-	const sp_u32 busiest = SP_READ(c->unanswered_max) / 2;
-	int way = 0;
-
-	*held = 0;
-	*b = where->set[0];
-	if (SP_READ(s->count[SP_CLASS_UNANSWERED]) > busiest &&
-	    sp_source_count(sp_source_cells(c, &p->src, p->family)) >= sp_share(c, s)) {
-		*why = SP_R_SOURCE_SHARE;
-		return 0;
-	}
-	if (!waiting_full) {
-		const int room = sp_set_room(where->set[0]);
-
-		if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
-			*b = where->set[1];
-		way = sp_set_claim(*b);
-		if (!way) {
-			*b = where->set[0] ^ where->set[1] ^ *b;
-			way = sp_set_claim(*b);
-		}
-		if (way)
-			return way;
-	}
-	/* something has to go: in either set; above the budget it must be one that waits for an answer, or stale */
-	*held = 1;
-	*b = where->set[0];
-	way = sp_set_recycle(*b, p->now_ns, waiting_full);
-	if (!way) {
-		*b = where->set[1];
-		way = sp_set_recycle(*b, p->now_ns, waiting_full);
-	}
-	if (!way)
-		*why = waiting_full ? SP_R_UNANSWERED_FULL : SP_R_TABLE_FULL;
-	return way;
-}
-
-/*
- * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow.
- * Holds no lock when it returns:
- * SP_R_NONE: inserted; SP_R_CONTINUES: it was there already; else the reason for a drop.
- */
-SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	struct sp_place where;
-	struct sp_flow *f;
-	struct sp_set *set;
-	int held = 0, way = 0, why = SP_R_TABLE_FULL;
-	sp_u32 b = 0, at;
-
-	if (!p || !c || !s)
-		return SP_R_TABLE_FULL;
-	sp_place(&where, p->hash, c->sets);
-	if (!sp_lock(SP_LOCK_SET, where.set[0]))
-		return SP_R_BUSY;
-	at = sp_flow_find(p);
-	if (at) {
-		f = sp_flow_at(at - 1);
-		if (f && !sp_is_stale(c, s, f, p->now_ns)) {
-			p->flow = at;
-			why = SP_R_CONTINUES;
-			goto out;
-		}
-		/* its predecessor has expired: it leaves, so that the key is never there twice */
-		if (f) {
-			b = (at - 1) / SP_WAYS;
-			sp_flow_expire(b, (at - 1) % SP_WAYS, p->now_ns);
-			if (sp_flow_find(p)) {
-				p->flow = at; /* another CPU's packet has kept it alive */
-				why = SP_R_CONTINUES;
-				goto out;
-			}
-		}
-	}
-	way = sp_find_way(c, s, p, &where, &b, &held, &why);
-	if (!way)
-		goto out;
-	at = b * SP_WAYS + (sp_u32)way - 1;
-	f = sp_flow_at(at);
-	if (!f || (!held && !sp_flow_lock(f, at))) {
-		sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, SP_TAG_EMPTY);
-		why = SP_R_BUSY;
-		goto out;
-	}
-	sp_flow_fill(f, p);
-	sp_begin(c, s, f, p);
-	sp_flow_unlock(f);
-	p->flow = at + 1;
-	why = sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, where.tag) ? SP_R_NONE : SP_R_BUSY;
-out:
-	sp_place(&where, p->hash, c->sets); /* anew: kept all along, it takes clang-16 beyond the stack of Linux 6.1 */
-	set = sp_set_at(where.set[0]);
-	if (set)
-		sp_unlock(&set->lock, SP_READ(set->lock) + 1);
-	return why;
 }
 
 #endif

@@ -20,7 +20,7 @@
 #ifndef SP_CORE_TCP_H
 #define SP_CORE_TCP_H
 
-#include "table.h"
+#include "insert.h"
 
 #define SP_MAX_ACK_WINDOW 66000u /* facts: conntrack's MAXACKWINDOW; pf's 0xffff + 1500 is as good */
 

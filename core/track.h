@@ -6,6 +6,7 @@
 #ifndef SP_CORE_TRACK_H
 #define SP_CORE_TRACK_H
 
+#include "nat.h"
 #include "tcp.h"
 
 /* Phase of a conversation without a state machine. */
@@ -54,9 +55,19 @@ SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow 
  */
 SP_INLINE void sp_restart(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
 {
+	const sp_u32 alias = f->flags & SP_FLOW_TRANSLATED ? f->alias : 0;
+
 	/* counts belong to the new initiator: leave the old one's first */
 	sp_flow_recount(c, s, f, f->phase, SP_PHASE_FREE);
 	sp_flow_fill(f, p);
+	if (alias) {
+		struct sp_alias *a = sp_alias_at(alias - 1);
+
+		if (a)
+			a->born_s = f->born_s;
+		f->alias = alias;
+		SP_WRITE(f->flags, f->flags | SP_FLOW_TRANSLATED);
+	}
 	sp_begin(c, s, f, p);
 	p->event = SP_EVENT_NEW;
 }
@@ -104,12 +115,13 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		return SP_TRACK_MISS;
 	if (!sp_flow_lock(f, at))
 		return SP_R_BUSY;
-	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, p->now_ns)) {
+	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || f->phase == SP_PHASE_ALIAS ||
+	    sp_is_stale(c, s, f, p->now_ns)) {
 		reason = SP_TRACK_MISS;
 		goto out;
 	}
 	from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
-	if (!sp_right_side(f, p->zone, from_initiator)) {
+	if (!sp_right_side(f, p->zone, from_initiator) || !sp_nat_right_key(f, p, !from_initiator)) {
 		reason = SP_R_WRONG_SIDE;
 		goto out;
 	}
@@ -118,8 +130,13 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		reason = sp_tcp_track(f, p, &next, &reopen);
 	else
 		reason = sp_pseudo_track(f, p, from_initiator, &next);
+	if (reopen && !from_initiator && (f->flags & SP_FLOW_TRANSLATED)) {
+		reason = SP_R_TCP_CLOSED; /* what the other end begins is another conversation, with other aliases */
+		goto out;
+	}
 	if (reopen) {
 		reason = SP_TRACK_REOPEN;
+		p->line = f->line;
 		if (restart) {
 			sp_restart(c, s, f, p);
 			reason = SP_R_REOPENED;
@@ -146,7 +163,7 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 			p->event = SP_EVENT_CLOSED;
 			SP_WRITE(f->seen_ns, p->now_ns);
 		}
-	} else {
+	} else if (!from_initiator || !(f->flags & SP_FLOW_MAPPED)) {
 		SP_WRITE(f->seen_ns, p->now_ns);
 	}
 	sp_flow_phase(c, s, f, next);
@@ -176,7 +193,9 @@ SP_GLOBAL int sp_related(struct sp_pkt *p)
 	/* it must not come from the very side on which the quoted packet's sender lives */
 	quoted_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
 	lives = quoted_initiator ? f->zone_from : f->zone_to;
-	if (lives == p->zone && f->zone_from != f->zone_to)
+	if (!sp_nat_right_key(f, p, quoted_initiator))
+		reason = SP_R_WRONG_SIDE;
+	else if (lives == p->zone && f->zone_from != f->zone_to)
 		reason = SP_R_WRONG_SIDE;
 	else if (f->key.proto == SP_PROTO_TCP && !sp_tcp_quoted(f, p))
 		reason = SP_R_ICMP_WINDOW;

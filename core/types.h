@@ -63,6 +63,7 @@ static inline __attribute__((always_inline)) sp_u64 sp_hton64(sp_u64 v)
 }
 
 #define SP_INLINE static inline __attribute__((always_inline))
+#define SP_NULL ((void *)0)
 #define SP_MUST __attribute__((warn_unused_result))
 #define SP_NS_PER_S 1000000000ULL
 

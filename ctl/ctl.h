@@ -85,11 +85,13 @@ void sp_log_to(void (*fn)(const char *text));
 
 /* ---- the live instance ----------------------------------------------------------------------- */
 
+#define SP_LIVE_TABLES 8
+
 struct sp_live {
 	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
 	char dir[160]; /* where it is pinned, as seen in the mount namespace that has the BPF file system */
 	int fd_ifaces, fd_counters, fd_events, fd_images;
-	size_t len[6]; /* lengths of the mappings; internal */
+	size_t len[SP_LIVE_TABLES]; /* lengths of the mappings; internal */
 };
 
 /* Opens the instance that guards the current network namespace. Needs root. */

@@ -64,6 +64,8 @@ struct sp_loaded {
 	struct sally_tc *tc;
 	struct sally_xdp *xdp; /* NULL: not wanted */
 };
+/* Outside addresses for which there are ports: what is translated at the same time without down and up. */
+sp_u32 sp_load_slots(const struct sp_config *config);
 int sp_load(struct sp_loaded *l, const struct sp_config *config, int with_xdp, struct sp_err *err);
 int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
 void sp_load_free(struct sp_loaded *l);
@@ -71,13 +73,13 @@ int sp_load_map_fd(const struct sp_loaded *l, const char *name);
 int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there is none */
 
 /* ---- live.c ---------------------------------------------------------------------------------- */
-int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err);
+int sp_live_map(struct sp_live *l, const int fd[SP_LIVE_TABLES], struct sp_err *err);
 /*
  * Opens only what changing the policy needs: fd_images and t.config. Mapping the conversations of a large table takes ten
  * times as long as all the rest.
  */
 int sp_live_open_policy(struct sp_live *l, struct sp_err *err);
-extern const char *const sp_live_names[6]; /* the memory-mapped ones, in the order of struct sp_tables */
+extern const char *const sp_live_names[SP_LIVE_TABLES]; /* the memory-mapped ones, in the order of struct sp_tables */
 
 /* ---- generation.c ---------------------------------------------------------------------------- */
 /* Puts an image into the slot of a generation; nothing changes until that generation is in force. */

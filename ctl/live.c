@@ -13,10 +13,14 @@
 
 #define SP_COPY_TRIES 64 /* a writer holds an entry for well under a microsecond */
 
-const char *const sp_live_names[6] = { "sp_sets", "sp_flows", "sp_frags", "sp_sketch", "sp_config", "sp_state" };
+const char *const sp_live_names[SP_LIVE_TABLES] = {
+	"sp_sets", "sp_flows", "sp_frags", "sp_sketch", "sp_config", "sp_state",
+	"sp_nat", "sp_ports"
+};
 #define CONFIG 4 /* its place in that list */
-static const size_t element_size[6] = { sizeof(struct sp_set), sizeof(struct sp_flow), sizeof(struct sp_frag),
-					sizeof(sp_u64), sizeof(struct sp_config), sizeof(struct sp_state) };
+static const size_t element_size[SP_LIVE_TABLES] = { sizeof(struct sp_set), sizeof(struct sp_flow), sizeof(struct sp_frag),
+					sizeof(sp_u64), sizeof(struct sp_config), sizeof(struct sp_state),
+					sizeof(struct sp_nat_addrs), sizeof(struct sp_port) };
 
 /* The kernel keeps elements at multiples of 8 bytes and maps whole pages. */
 static int map_array(int fd, size_t element, void **at, size_t *len)
@@ -45,14 +49,14 @@ static int map_error(int rc, struct sp_err *err)
 	return sp_err_errno(err, rc, "can not map the tables into memory");
 }
 
-int sp_live_map(struct sp_live *l, const int fd[6], struct sp_err *err)
+int sp_live_map(struct sp_live *l, const int fd[SP_LIVE_TABLES], struct sp_err *err)
 {
-	void *at[6] = { 0 };
+	void *at[SP_LIVE_TABLES] = { 0 };
 	int i, rc = 0;
 
-	for (i = 0; i < 6 && !rc; i++)
+	for (i = 0; i < SP_LIVE_TABLES && !rc; i++)
 		rc = map_array(fd[i], element_size[i], &at[i], &l->len[i]);
-	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5] };
+	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7] };
 	return rc ? map_error(rc, err) : 0;
 }
 
@@ -66,9 +70,9 @@ static int open_pin(const char *dir, const char *name)
 
 static int open_tables(struct sp_live *l, struct sp_err *err)
 {
-	int fd[6], i, rc = 0;
+	int fd[SP_LIVE_TABLES], i, rc = 0;
 
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < SP_LIVE_TABLES; i++) {
 		fd[i] = rc ? -1 : open_pin(l->dir, sp_live_names[i]);
 		if (fd[i] < 0 && !rc)
 			rc = -errno;
@@ -85,7 +89,7 @@ static int open_tables(struct sp_live *l, struct sp_err *err)
 		sp_err_errno(err, rc, "can not open the pins");
 	else
 		rc = sp_live_map(l, fd, err);
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < SP_LIVE_TABLES; i++)
 		sp_close_fd(&fd[i]); /* the mappings stay */
 	return rc;
 }
@@ -154,10 +158,11 @@ int sp_live_open_policy(struct sp_live *l, struct sp_err *err)
 
 void sp_live_close(struct sp_live *l)
 {
-	void *at[6] = { l->t.sets, l->t.flows, l->t.frags, l->t.sketch, l->t.config, l->t.state };
+	void *at[SP_LIVE_TABLES] = { l->t.sets, l->t.flows, l->t.frags, l->t.sketch, l->t.config, l->t.state,
+				       l->t.nat, l->t.ports };
 	int i;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < SP_LIVE_TABLES; i++)
 		if (at[i])
 			munmap(at[i], l->len[i]);
 	sp_close_fd(&l->fd_ifaces);

@@ -13,6 +13,13 @@
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
 
+#define SP_SLOTS_DEFAULT 4 /* 12 MB */
+
+sp_u32 sp_load_slots(const struct sp_config *config)
+{
+	return config->flags & SP_CONFIG_GATEWAY ? SP_SLOTS_DEFAULT : 0;
+}
+
 /* How many elements the maps have that depend on the size of the table; the others say it themselves. */
 static sp_u32 map_elements(const char *name, const struct sp_config *config)
 {
@@ -24,6 +31,8 @@ static sp_u32 map_elements(const char *name, const struct sp_config *config)
 		return SP_FRAG_COUNT;
 	if (!strcmp(name, "sp_sketch"))
 		return SP_SKETCH_ROWS * SP_SKETCH_ROW;
+	if (!strcmp(name, "sp_ports"))
+		return sp_load_slots(config) ? sp_load_slots(config) * SP_NAT_PORTS : 1;
 	return 0;
 }
 

@@ -93,15 +93,16 @@ static int write_iface(struct run *r, const struct sp_link *l, sp_u8 own_qdisc, 
 
 static int prepare_tables(struct run *r, const struct sp_config *config, struct sp_err *err)
 {
-	int fd[6], i, rc = 0;
+	int fd[SP_LIVE_TABLES], i, rc = 0;
 
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < SP_LIVE_TABLES; i++)
 		fd[i] = sp_load_map_fd(&r->loaded, sp_live_names[i]);
 	r->fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces");
 	rc = sp_live_map(&r->live, fd, err);
 	if (rc)
 		return rc;
 	*r->live.t.config = *config;
+	r->live.t.nat->slots = sp_load_slots(config);
 	if (r->up->image)
 		rc = sp_generation_store(sp_load_map_fd(&r->loaded, "sp_images"), config->generation, r->up->image,
 					 r->up->image_lines, err);

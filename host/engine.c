@@ -4,6 +4,7 @@
 
 #include "../port/port_host.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -93,10 +94,23 @@ void sp_engine_free(struct sp_engine *e)
 		unpages(e->t.flows, (size_t)e->t.config->capacity * sizeof(struct sp_flow));
 		unpages(e->t.frags, SP_FRAG_COUNT * sizeof(struct sp_frag));
 		unpages(e->t.sketch, SKETCH_BYTES);
+		if (e->t.nat)
+			unpages(e->t.ports, e->t.nat->slots * SP_NAT_PORTS * sizeof(struct sp_port));
+		free(e->t.nat);
 		free(e->t.state);
 		free(e->t.config);
 	}
 	free(e);
+}
+
+int sp_engine_nat(struct sp_engine *e, sp_u32 slots)
+{
+	e->t.nat = calloc(1, sizeof(*e->t.nat));
+	e->t.ports = pages((size_t)slots * SP_NAT_PORTS * sizeof(struct sp_port));
+	if (!e->t.nat || !e->t.ports)
+		return -ENOMEM;
+	e->t.nat->slots = slots;
+	return 0;
 }
 
 static void tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
@@ -125,10 +139,18 @@ static void tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
 	e->event(e->event_arg, &ev);
 }
 
+/* As the kernel says of a packet that it forwards. */
+static int is_ip4(const struct sp_engine_packet *in)
+{
+	const sp_u8 *b = in->data;
+
+	return in->bare_ip ? in->len && b[0] >> 4 == 4 : in->len >= 14 && b[12] == 8 && b[13] == 0;
+}
+
 void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, struct sp_counter *counters,
 		      struct sp_engine_result *out)
 {
-	struct sp_host_dev dev = { .data = in->data, .len = in->len };
+	struct sp_host_dev dev = { .data = in->data, .out = in->out, .len = in->len };
 	struct sp_pkt p = {};
 	int reason;
 
@@ -141,7 +163,12 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 	p.zone = in->hook == SP_HOOK_EGRESS ? SP_ZONE_SELF : in->zone;
 	p.bare_ip = in->bare_ip;
 	p.config_flags = (sp_u8)e->t.config->flags;
-	if (in->hook == SP_HOOK_EGRESS && in->forwarded)
+	if (in->hook == SP_HOOK_EGRESS && in->forwarded) {
+		p.forwarded = 1;
+		p.zone_out = in->zone;
+		p.zone = in->zone_from ? in->zone_from : SP_ZONE_INSIDE;
+	}
+	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() || (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE)))
 		reason = SP_R_FORWARDED;
 	else
 		reason = sp_process(&dev, &p);
@@ -156,6 +183,7 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 	out->event = p.event;
 	out->dir = p.dir;
 	out->flow = p.flow;
+	out->rewritten = in->out && dev.data == in->out;
 }
 
 int sp_key_make(struct sp_key *key, int family, sp_u8 proto, const void *src, const void *dst, sp_u16 sport,
@@ -226,6 +254,64 @@ sp_u32 sp_engine_adopt(struct sp_engine *e, const struct sp_key *key, int initia
 	}
 	sp_flow_unlock(f);
 	return p.flow;
+}
+
+/* One alias of an adopted conversation, in p; slot of the address that it uses. */
+static int adopt_alias(struct sp_pkt *p, enum sp_alias_side side, sp_u32 addr, sp_be16 port)
+{
+	const sp_u32 proto = sp_nat_proto(p);
+
+	p->slot = sp_nat_slot_of(addr);
+	p->side = (sp_u8)side;
+	p->port_at = 0;
+	if (!p->slot)
+		return SP_R_NAT_ADDRESS;
+	if (side == SP_ALIAS_RESPONDER) {
+		p->new4 = addr;
+		p->new_port = port;
+	} else {
+		p->old4 = addr;
+		p->old_port = port;
+	}
+	if (side == SP_ALIAS_RESPONDER && proto && p->slot <= sp_host->t.nat->slots) {
+		const sp_u32 base = sp_port_base(p->slot, proto), n = sp_ntoh16(port), x = sp_ntoh16(p->sport);
+		const int fresh = !SP_READ(sp_port_at(base + n)->owner);
+
+		if (!sp_port_take(base + n, (sp_u64)p->src.w32[0] << 32 | x << 16))
+			return SP_R_NAT_PORTS;
+		if (fresh && n != x)
+			sp_fetch_add(&sp_port_at(base + x)->displaced, 1);
+		p->port_at = base + n + 1;
+	}
+	return sp_alias_make(p);
+}
+
+sp_u32 sp_engine_adopt_nat(struct sp_engine *e, const struct sp_adopt *a, sp_u64 now_ns)
+{
+	const sp_u32 flow = sp_engine_adopt(e, &a->key, a->initiator, a->zone_from, a->zone_to, now_ns);
+	struct sp_pkt p = {};
+	int bad = 0;
+
+	if (!flow)
+		return 0;
+	look_up(e, &a->key, &p);
+	p.now_ns = now_ns;
+	p.dir = a->initiator != 0;
+	p.family = SP_IPV4;
+	p.proto = a->key.proto;
+	p.src = a->key.addr[p.dir];
+	p.dst = a->key.addr[!p.dir];
+	p.sport = a->key.port[p.dir];
+	p.dport = a->key.port[!p.dir];
+	p.flow = flow;
+	if (sp_nat_get() && a->initiator4)
+		bad = adopt_alias(&p, SP_ALIAS_RESPONDER, a->initiator4, a->initiator_port);
+	if (sp_nat_get() && !bad && a->responder4)
+		bad = adopt_alias(&p, SP_ALIAS_INITIATOR, a->responder4, a->responder_port);
+	if (!bad && sp_nat_get())
+		return flow;
+	SP_WRITE(e->t.flows[flow - 1].flags, e->t.flows[flow - 1].flags | SP_FLOW_KILLED);
+	return 0;
 }
 
 int sp_engine_redecide(struct sp_engine *e, const struct sp_flow *copy, sp_u32 generation)

@@ -20,6 +20,8 @@ struct sp_tables {
 	sp_u64 *sketch; /* SP_SKETCH_ROWS * SP_SKETCH_ROW elements: a BPF array element is 8 bytes; low 32 bits count */
 	struct sp_config *config;
 	struct sp_state *state;
+	struct sp_nat_addrs *nat; /* with nat->slots 0 nothing is translated */
+	struct sp_port *ports; /* nat->slots * SP_NAT_PORTS elements */
 };
 
 /* Steps that explain() shows; `what` is a static string of the core, a and b depend on it. */
@@ -27,7 +29,7 @@ typedef void sp_step_fn(void *arg, const char *what, sp_u64 a, sp_u64 b);
 
 struct sp_engine {
 	struct sp_tables t;
-	struct sp_test side; /* instead of routes: inside networks (inside4_*, inside6*), zone_to; the rest is unused */
+	struct sp_test side; /* instead of routes and sockets: networks, zone_to, listens; the rest is unused */
 	struct sp_image_line *images[SP_IMAGE_SLOTS]; /* compiled policies by generation % SP_IMAGE_SLOTS; NULL: none */
 	struct sp_counter counters[SP_REASON_COUNT]; /* of sp_engine_packet() calls with cpu == NULL */
 	sp_step_fn *step; /* NULL: none */
@@ -48,6 +50,8 @@ struct sp_engine_packet {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 forwarded; /* at egress: it came in at a guarded interface, where it was decided */
+	sp_u8 zone_from; /* then: zone of that interface; SP_ZONE_NONE: SP_ZONE_INSIDE */
+	void *out; /* room for len bytes: the packet as it goes on, if it is rewritten; NULL: it is of no interest */
 };
 
 struct sp_engine_result {
@@ -56,6 +60,7 @@ struct sp_engine_result {
 	sp_u8 event; /* enum sp_event_kind */
 	sp_u8 dir; /* which end of the key sent it */
 	sp_u32 flow; /* index of its entry + 1, or 0 */
+	sp_u8 rewritten; /* 1: `out` has been filled in */
 };
 
 /*
@@ -71,6 +76,29 @@ void sp_config_init(struct sp_config *c, sp_u32 capacity, sp_u32 flags, const sp
 /* Judges one packet. counters: where to count (SP_REASON_COUNT elements), or NULL for the engine's own. */
 void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *p, struct sp_counter *counters,
 		      struct sp_engine_result *out);
+
+/*
+ * Gives the engine `slots` addresses' worth of ports, all free, and no addresses: fill in t.nat->slot[] and t.nat->used.
+ * 0 or -ENOMEM. sp_engine_new() gives none.
+ */
+int sp_engine_nat(struct sp_engine *e, sp_u32 slots);
+
+/* A conversation that is translated by somebody else, or was by an earlier instance. IPv4. */
+struct sp_adopt {
+	struct sp_key key; /* canonical, of the real ends */
+	sp_u8 initiator; /* 0 or 1: which end of key */
+	sp_u8 zone_from, zone_to; /* enum sp_zone */
+	sp_u8 answered;
+	sp_u32 initiator4; /* raw: the initiator's address as the responder knows it; 0: the real one */
+	sp_u32 responder4; /* raw: the responder's address as the initiator knows it; 0: the real one */
+	sp_be16 initiator_port, responder_port; /* with them; queries: the identifier */
+};
+
+/*
+ * Puts it into the table, with its aliases, and takes its outside port. The addresses that it is known by must be in a slot
+ * of t.nat. Returns the entry's index + 1; 0: no room, or another one has that key or port, or the address is none of ours.
+ */
+sp_u32 sp_engine_adopt_nat(struct sp_engine *e, const struct sp_adopt *a, sp_u64 now_ns);
 
 /*
  * Puts a conversation that is older than the firewall into the table: answered, windows not enforced.

@@ -51,6 +51,19 @@ SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
 SP_ARRAY(sp_config, struct sp_config, 1);
 SP_ARRAY(sp_state, struct sp_state, 1);
 SP_ARRAY(sp_test, struct sp_test, 1);
+SP_ARRAY(sp_nat, struct sp_nat_addrs, 1);
+SP_ARRAY(sp_ports, struct sp_port, 1); /* slots * SP_NAT_PORTS */
+
+/*
+ * The packet under way, one a CPU: too large for the stack. Programs do not interrupt each other on one CPU: at ingress and
+ * egress they run with bottom halves off.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, sp_u32);
+	__type(value, struct sp_pkt);
+} sp_packet SEC(".maps");
 
 /* Compiled policies by slot; an empty slot means: the built-in policy alone. */
 struct sp_image_map {
@@ -124,6 +137,18 @@ SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
 SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
 {
 	return SP_LOOKUP(sp_sketch, i);
+}
+
+SP_INLINE struct sp_nat_addrs *sp_nat_get(void)
+{
+	struct sp_nat_addrs *nat = SP_LOOKUP(sp_nat, 0);
+
+	return nat && nat->slots ? nat : NULL;
+}
+
+SP_INLINE struct sp_port *sp_port_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_ports, i);
 }
 
 SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
@@ -214,6 +239,19 @@ SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 	return 0;
 }
 
+/* Stores n (a constant) bytes at off. */
+#ifdef SP_TC
+#define sp_put(dev, off, from, n) (bpf_skb_store_bytes((dev), (off), (from), (n), 0) ? -1 : 0)
+/* The kernel knows which checksums are unfinished. The flags of SP_FIX_* are those of the helper, moved. */
+#define sp_fix(dev, p, off, from, to, how)                                                                         \
+	(bpf_l4_csum_replace((dev), (off), (from), (to),                                                            \
+			     ((how) & 15) | ((how) & SP_FIX_PSEUDO ? BPF_F_PSEUDO_HDR : 0) |                         \
+				     ((how) & SP_FIX_UDP ? BPF_F_MARK_MANGLED_0 : 0)) ? -1 : 0)
+#else
+#define sp_put(dev, off, from, n) (bpf_xdp_store_bytes((dev), (off), (from), (n)) ? -1 : 0)
+#define SP_GUESS_UNFINISHED
+#endif
+
 /* ---- the route back to a source ------------------------------------------------------------------------------- */
 
 #include "side.h"
@@ -287,7 +325,7 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 	if (sp_test_mode) {
 		struct sp_test *t = SP_LOOKUP(sp_test, 0);
 
-		return t ? t->zone_to : SP_ZONE_NONE;
+		return t ? sp_side_zone(t, sp_nat_get(), p) : SP_ZONE_NONE;
 	}
 	out = p->ifindex;
 	if (p->hook == SP_HOOK_INGRESS) {
@@ -300,6 +338,36 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 	}
 	i = bpf_map_lookup_elem(&sp_ifaces, &out);
 	return i ? i->zone : SP_ZONE_NONE;
+}
+
+/* Does a socket of this machine have that port (host order), against p's destination? Asked at TC egress only. */
+SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
+{
+#ifdef SP_TC
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sock;
+
+	if (sp_test_mode) {
+		struct sp_test *t = SP_LOOKUP(sp_test, 0);
+
+		return t && sp_side_listens(t, port);
+	}
+	tuple.ipv4.saddr = p->dst.w32[0];
+	tuple.ipv4.sport = p->dport.raw;
+	tuple.ipv4.daddr = p->new4;
+	tuple.ipv4.dport = sp_hton16((sp_u16)port).raw;
+	if (p->key.proto == SP_PROTO_TCP)
+		sock = bpf_skc_lookup_tcp(dev, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sock = bpf_sk_lookup_udp(dev, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!sock)
+		return 0;
+	bpf_sk_release(sock);
+	return 1;
+#else
+	SP_OPAQUE(dev); /* or clang drops it from the calls, and the verifier misses it */
+	return 0;
+#endif
 }
 
 #include "../core/pipeline.h"
@@ -371,13 +439,15 @@ SP_INLINE void sp_count(sp_u32 reason, const struct sp_pkt *p)
 	}
 }
 
-/* Fills in the door fields. Returns 0 when the interface is not guarded. */
-SP_INLINE int sp_door(struct sp_pkt *p, sp_u32 ifindex, sp_u8 hook)
+/* Fills in the door fields of this CPU's packet. NULL when the interface is not guarded. */
+SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 {
 	struct sp_config *c = sp_config_get();
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
 
-	if (!c)
-		return 0;
+	if (!c || !p)
+		return NULL;
+	__builtin_memset(p, 0, sizeof(*p));
 	p->config_flags = (sp_u8)c->flags;
 	p->ifindex = ifindex;
 	p->hook = hook;
@@ -385,7 +455,7 @@ SP_INLINE int sp_door(struct sp_pkt *p, sp_u32 ifindex, sp_u8 hook)
 		struct sp_test *t = SP_LOOKUP(sp_test, 0);
 
 		if (!t)
-			return 0;
+			return NULL;
 		p->now_ns = t->now_ns;
 		p->zone = t->zone;
 		p->bare_ip = t->bare_ip;
@@ -393,14 +463,16 @@ SP_INLINE int sp_door(struct sp_pkt *p, sp_u32 ifindex, sp_u8 hook)
 		struct sp_iface *i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
 
 		if (!i)
-			return 0;
+			return NULL;
 		p->now_ns = bpf_ktime_get_boot_ns();
 		p->zone = i->zone;
 		p->bare_ip = i->bare_ip;
 	}
-	if (hook == SP_HOOK_EGRESS)
+	if (hook == SP_HOOK_EGRESS) {
+		p->zone_out = p->zone;
 		p->zone = SP_ZONE_SELF;
-	return 1;
+	}
+	return p;
 }
 
 /* Judges, counts, tells. Returns 1 when the packet may pass. */

@@ -21,6 +21,7 @@
 /* Packet memory. */
 struct sp_host_dev {
 	const sp_u8 *data;
+	sp_u8 *out; /* where it is rewritten; NULL: nobody wants to see it */
 	sp_u32 len;
 };
 typedef struct sp_host_dev sp_dev;
@@ -73,6 +74,23 @@ SP_INLINE int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
 	memcpy(to, dev->data + off, n);
 	return 0;
 }
+
+/* Stores n bytes at off. The first one makes the copy, from which is read from then on. */
+SP_INLINE int sp_put(sp_dev *dev, sp_u32 off, const void *from, sp_u32 n)
+{
+	if (off > dev->len || n > dev->len - off)
+		return -1;
+	if (!dev->out)
+		return 0;
+	if (dev->data != dev->out) {
+		memcpy(dev->out, dev->data, dev->len);
+		dev->data = dev->out;
+	}
+	memcpy(dev->out + off, from, n);
+	return 0;
+}
+
+#define SP_GUESS_UNFINISHED
 
 /* The same for a length that is not constant, 1 to 40 bytes. */
 #define sp_load_some sp_load
@@ -129,6 +147,18 @@ SP_INLINE sp_u32 *sp_sketch_at(sp_u32 i)
 	return i < SP_SKETCH_ROWS * SP_SKETCH_ROW ? (sp_u32 *)&sp_host->t.sketch[i] : NULL;
 }
 
+SP_INLINE struct sp_nat_addrs *sp_nat_get(void)
+{
+	struct sp_nat_addrs *nat = sp_host->t.nat;
+
+	return nat && nat->slots ? nat : NULL;
+}
+
+SP_INLINE struct sp_port *sp_port_at(sp_u32 i)
+{
+	return sp_host->t.nat && i < sp_host->t.nat->slots * SP_NAT_PORTS ? &sp_host->t.ports[i] : NULL;
+}
+
 SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
 {
 	struct sp_image_line *image = sp_host->images[slot % SP_IMAGE_SLOTS];
@@ -150,7 +180,12 @@ SP_INLINE int sp_source_fits(sp_dev *dev, const struct sp_pkt *p)
 
 SP_INLINE sp_u8 sp_route_zone(sp_dev *dev, const struct sp_pkt *p)
 {
-	return sp_host->side.zone_to;
+	return (sp_u8)sp_side_zone(&sp_host->side, sp_nat_get(), p);
+}
+
+SP_INLINE int sp_listens(sp_dev *dev, const struct sp_pkt *p, sp_u32 port)
+{
+	return sp_side_listens(&sp_host->side, port);
 }
 
 #define SP_STEP(what, a, b)                                       \

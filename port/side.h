@@ -5,6 +5,19 @@
 
 #include "../core/addr.h"
 
+/* Is an IPv6 address of the inside's network? */
+SP_INLINE int sp_side_in6(const struct sp_test *t, const struct sp_addr *a)
+{
+	for (sp_u32 i = 0; i < 16; i++) {
+		const sp_u32 left = t->inside6_bits > i * 8 ? t->inside6_bits - i * 8 : 0;
+		const sp_u8 mask = left >= 8 ? 0xff : (sp_u8)(0xff00 >> left);
+
+		if ((a->b[i] ^ t->inside6.b[i]) & mask)
+			return 0;
+	}
+	return 1;
+}
+
 SP_INLINE int sp_side_fits(const struct sp_test *t, const struct sp_pkt *p)
 {
 	if (p->family == SP_IPV4)
@@ -12,14 +25,33 @@ SP_INLINE int sp_side_fits(const struct sp_test *t, const struct sp_pkt *p)
 		       (p->src.w32[0] & t->inside4_mask) == (t->inside4_net & t->inside4_mask);
 	if (!t->inside6_bits || sp_is_link_local6(&p->src))
 		return 1;
-	for (sp_u32 i = 0; i < 16; i++) {
-		const sp_u32 left = t->inside6_bits > i * 8 ? t->inside6_bits - i * 8 : 0;
-		const sp_u8 mask = left >= 8 ? 0xff : (sp_u8)(0xff00 >> left);
+	return sp_side_in6(t, &p->src);
+}
 
-		if ((p->src.b[i] ^ t->inside6.b[i]) & mask)
-			return 0;
+/* Zone of p's destination, written down alike. nat: this machine's addresses outside, or NULL. */
+SP_INLINE int sp_side_zone(const struct sp_test *t, struct sp_nat_addrs *nat, const struct sp_pkt *p)
+{
+	if (t->zone_to || (!t->inside4_mask && !t->inside6_bits))
+		return t->zone_to;
+	if (p->family == SP_IPV4) {
+		const sp_u32 to = p->dst.w32[0];
+
+		for (sp_u32 i = 0; nat && i < 4; i++)
+			if (nat->slot[i].addr == to)
+				return SP_ZONE_SELF;
+		if (t->me_inside4 == to)
+			return SP_ZONE_SELF;
+		if (t->dmz4_mask && (to & t->dmz4_mask) == (t->dmz4_net & t->dmz4_mask))
+			return SP_ZONE_COUNT;
+		return t->inside4_mask && (to & t->inside4_mask) == (t->inside4_net & t->inside4_mask) ?
+			SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 	}
-	return 1;
+	return sp_side_in6(t, &p->dst) ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
+}
+
+SP_INLINE int sp_side_listens(const struct sp_test *t, sp_u32 port)
+{
+	return port && (t->listens[0] == port || t->listens[1] == port || t->listens[2] == port || t->listens[3] == port);
 }
 
 #endif

@@ -40,15 +40,21 @@ static void fragment_event_and_test_have_no_holes(void **state)
 	NEXT_TO(sp_frag, poisoned, lock);
 	NEXT_TO(sp_frag, lock, total);
 	NEXT_TO(sp_frag, total, born_ns);
-	NEXT_TO(sp_frag, born_ns, seen);
+	NEXT_TO(sp_frag, born_ns, nat4);
+	NEXT_TO(sp_frag, nat4, hook);
+	NEXT_TO(sp_frag, pad_, seen);
 	NEXT_TO(sp_event, time_ns, src);
 	NEXT_TO(sp_event, dst, sport);
 	NEXT_TO(sp_event, dport, ifindex);
 	NEXT_TO(sp_event, flow, kind);
-	assert_int_equal(END(sp_event, pad_), sizeof(struct sp_event));
+	NEXT_TO(sp_event, icmp_code, logged);
+	NEXT_TO(sp_event, logged, line);
+	NEXT_TO(sp_event, line, generation);
+	assert_int_equal(END(sp_event, generation), sizeof(struct sp_event));
 	NEXT_TO(sp_test, now_ns, zone);
 	NEXT_TO(sp_test, forwarded, zone_to);
-	NEXT_TO(sp_test, pad_, inside4_net);
+	NEXT_TO(sp_test, zone_to, zone_from);
+	NEXT_TO(sp_test, inside4_mask, inside6_bits);
 	NEXT_TO(sp_test, inside6_bits, inside6);
 }
 

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How conversations and their aliases leave the table: expiry, sweeping. The rules are in table.h. */
+#ifndef SP_CORE_EXPIRE_H
+#define SP_CORE_EXPIRE_H
+
+#include "table.h"
+
+/* Has conversation i a tag, so that it can be found? */
+SP_INLINE int sp_tagged(sp_u32 i)
+{
+	struct sp_set *set = sp_set_at(i / SP_WAYS);
+
+	return set && sp_tag_get(set, i % SP_WAYS) > SP_TAG_CLAIMED;
+}
+
+/* Alias i as it lies in the table; SP_NULL: that is none. */
+SP_INLINE struct sp_alias *sp_alias_at(sp_u32 i)
+{
+	struct sp_flow *f = sp_flow_at(i);
+
+	return f && SP_READ(f->phase) == SP_PHASE_ALIAS ? (struct sp_alias *)f : SP_NULL;
+}
+
+/* Which alias of conversation f is that of `side`? Index + 1, or 0. Its lock is held, or the answer is only a hint. */
+SP_INLINE sp_u32 sp_alias_of(const struct sp_flow *f, sp_u32 side)
+{
+	struct sp_alias *a;
+	sp_u32 at;
+
+	if (!(SP_READ(f->flags) & SP_FLOW_TRANSLATED))
+		return 0;
+	at = SP_READ(f->alias);
+	a = sp_alias_at(at - 1);
+	if (!a)
+		return 0;
+	if (SP_READ(a->side) == side)
+		return at;
+	return SP_READ(a->other);
+}
+
+/* Does no conversation name alias a any more? */
+SP_INLINE int sp_alias_dangles(struct sp_alias *a, sp_u64 now_ns)
+{
+	struct sp_flow *f = sp_flow_at(SP_READ(a->flow) - 1);
+
+	if ((sp_s64)(now_ns - SP_READ(a->made_ns)) < (sp_s64)SP_GRACE_NS)
+		return 0;
+	if (!f || SP_READ(f->phase) == SP_PHASE_FREE || SP_READ(f->phase) == SP_PHASE_ALIAS)
+		return 1;
+	return sp_alias_of(f, SP_READ(a->side)) != SP_READ(a->self);
+}
+
+/* One conversation less uses outside port `at` (index + 1). */
+SP_GLOBAL int sp_port_release(sp_u32 at)
+{
+	struct sp_port *port = at ? sp_port_at(at - 1) : SP_NULL, *home;
+
+	if (!port)
+		return 0;
+	for (int n = 0; n < SP_TAG_TRIES; n++) {
+		const sp_u64 old = SP_READ(port->owner);
+		const sp_u64 new_ = (old & 0xffff) > 1 ? old - 1 : 0;
+		const sp_u32 first = ((at - 1) & ~0xffffu) | ((sp_u32)(old >> 16) & 0xffff);
+
+		if (!old || sp_cmpxchg64(&port->owner, old, new_) == old) {
+			if (old && !new_ && first != at - 1) {
+				home = sp_port_at(first);
+				if (home)
+					sp_fetch_add(&home->displaced, (sp_u32)-1);
+			}
+			return 1;
+		}
+		sp_relax(n);
+	}
+	return 0;
+}
+
+/* Takes alias i, whose lock is held, out of the table. */
+SP_INLINE void sp_alias_clear(struct sp_config *c, struct sp_state *s, sp_u32 i, struct sp_alias *a)
+{
+	struct sp_set *set = sp_set_at(i / SP_WAYS);
+
+	sp_port_release(a->port);
+	sp_flow_phase(c, s, (struct sp_flow *)a, SP_PHASE_FREE);
+	if (set)
+		sp_tag_swap(i / SP_WAYS, i % SP_WAYS, sp_tag_get(set, i % SP_WAYS), SP_TAG_EMPTY);
+}
+
+/* Releases alias `at` (index + 1) of conversation `flow` (index + 1). Returns its other alias, or 0. */
+SP_GLOBAL sp_u32 sp_alias_free(sp_u32 at, sp_u32 flow)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_flow *f = sp_flow_at(at - 1);
+	struct sp_alias *a;
+	sp_u32 other = 0;
+
+	if (!c || !s || !f || !at || !sp_flow_lock(f, at - 1))
+		return 0; /* busy: it dangles until it is swept */
+	a = sp_alias_at(at - 1);
+	if (a && a->flow == flow) {
+		other = a->other;
+		sp_alias_clear(c, s, at - 1, a);
+	}
+	sp_flow_unlock(f);
+	return other;
+}
+
+/* Conversation i, whose lock is held, goes: so do its aliases. */
+SP_INLINE void sp_alias_drop(struct sp_flow *f, sp_u32 i)
+{
+	sp_u32 other;
+
+	if (!(f->flags & SP_FLOW_TRANSLATED))
+		return;
+	other = sp_alias_free(f->alias, i + 1);
+	if (other)
+		sp_alias_free(other, i + 1);
+	SP_WRITE(f->flags, f->flags & (sp_u8)~SP_FLOW_TRANSLATED);
+}
+
+/* Takes alias i out if no conversation names it any more. */
+SP_GLOBAL int sp_alias_expire(sp_u32 i, sp_u64 now_ns)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_flow *f = sp_flow_at(i);
+	struct sp_alias *a = sp_alias_at(i);
+
+	if (!c || !s || !f || !a || !sp_alias_dangles(a, now_ns) || !sp_flow_lock(f, i))
+		return 0;
+	a = sp_alias_at(i);
+	if (a && sp_tagged(i) && sp_alias_dangles(a, now_ns))
+		sp_alias_clear(c, s, i, a);
+	sp_flow_unlock(f);
+	return 1;
+}
+
+/* Takes conversation `way` of set b out if it is stale, or FREE with a tag left over; an alias if it dangles. */
+SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_set *set = sp_set_at(b);
+	const sp_u32 i = b * SP_WAYS + way;
+	struct sp_flow *f = sp_flow_at(i);
+	sp_u16 tag;
+
+	if (!c || !s || !set || !f)
+		return 0;
+	if (SP_READ(f->phase) == SP_PHASE_ALIAS)
+		return sp_alias_expire(i, now_ns);
+	tag = sp_tag_get(set, way);
+	if (tag <= SP_TAG_CLAIMED || (SP_READ(f->phase) != SP_PHASE_FREE && !sp_is_stale(c, s, f, now_ns)))
+		return 0;
+	if (!sp_flow_lock(f, i))
+		return 0;
+	tag = sp_tag_get(set, way);
+	if (tag > SP_TAG_CLAIMED && (f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, now_ns))) {
+		sp_alias_drop(f, i);
+		sp_flow_phase(c, s, f, SP_PHASE_FREE);
+		sp_tag_swap(b, way, tag, SP_TAG_EMPTY);
+	}
+	sp_flow_unlock(f);
+	return 1;
+}
+
+/* Makes entry i give up its key if what it stands for is over: itself, or the conversation whose alias it is. */
+SP_INLINE void sp_vacate(sp_u32 i, sp_u64 now_ns)
+{
+	struct sp_alias *a = sp_alias_at(i);
+
+	if (a) {
+		const sp_u32 flow = SP_READ(a->flow) - 1;
+
+		sp_flow_expire(flow / SP_WAYS, flow % SP_WAYS, now_ns);
+	}
+	sp_flow_expire(i / SP_WAYS, i % SP_WAYS, now_ns);
+}
+
+/* Sweeps one group of four ways: the n-th, counted round and round. */
+SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
+{
+	struct sp_config *c = sp_config_get();
+	sp_u32 b, word;
+	struct sp_set *set;
+
+	if (!c || !c->sets)
+		return 0;
+	n %= c->sets * SP_TAG_WORDS;
+	b = n / SP_TAG_WORDS;
+	word = n % SP_TAG_WORDS;
+	SP_OPAQUE(word);
+	set = sp_set_at(b);
+	if (!set || word >= SP_TAG_WORDS || !SP_READ(set->tags[word]))
+		return 0;
+	for (sp_u32 lane = 0; lane < 4; lane++)
+		sp_flow_expire(b, word * 4 + lane, now_ns);
+	return 0;
+}
+
+/* Sweeps the next `words` groups. */
+SP_GLOBAL int sp_sweep(sp_u64 now_ns, sp_u32 words)
+{
+	struct sp_state *s = sp_state_get();
+	sp_u32 hand;
+
+	if (!s)
+		return 0;
+	hand = sp_fetch_add(&s->hand, words);
+	for (sp_u32 n = 0; n < SP_SWEEP_WORDS && n < words; n++)
+		sp_sweep_word(hand + n, now_ns);
+	return 0;
+}
+
+/* At the door: one CPU sweeps in each tick. */
+SP_INLINE void sp_sweep_timed(struct sp_state *s, sp_u64 now_ns)
+{
+	const sp_u32 tick = (sp_u32)(now_ns >> SP_TICK_SHIFT), last = SP_READ(s->tick);
+
+	if ((sp_s32)(tick - last) > 0 && sp_cmpxchg32(&s->tick, last, tick) == last)
+		sp_sweep(now_ns, SP_SWEEP_WORDS);
+}
+
+#endif

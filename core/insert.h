@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How conversations and their aliases get into the table, and who has to go for them. The rules are in table.h. */
+#ifndef SP_CORE_INSERT_H
+#define SP_CORE_INSERT_H
+
+#include "expire.h"
+
+/* Claims an empty way of set b: way + 1, or 0. */
+SP_GLOBAL int sp_set_claim(sp_u32 b)
+{
+	struct sp_set *set = sp_set_at(b);
+
+	if (!set)
+		return 0;
+	for (sp_u32 way = 0; way < SP_WAYS; way++)
+		if (sp_tag_get(set, way) == SP_TAG_EMPTY && sp_tag_swap(b, way, SP_TAG_EMPTY, SP_TAG_CLAIMED))
+			return (int)way + 1;
+	return 0;
+}
+
+/* How many ways of set b are empty. */
+SP_GLOBAL int sp_set_room(sp_u32 b)
+{
+	struct sp_set *set = sp_set_at(b);
+	sp_u32 room = 0;
+
+	if (!set)
+		return 0;
+	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
+		const sp_u64 w = SP_READ(set->tags[i]);
+
+		/* a lane is 0 exactly if neither its low 15 bits carry into the top nor the top is set */
+		const sp_u64 zero = ~(((w & ~(SP_LANES << 15)) + (SP_LANES << 15) - SP_LANES) | w) & (SP_LANES << 15);
+
+		room += (sp_u32)(((zero >> 15) * SP_LANES) >> 48);
+	}
+	return (int)room;
+}
+
+/*
+ * How much a conversation deserves to go: 0 not at all. Stale first, then closed ones, then unanswered ones.
+ * waiting: only one that waits for an answer helps.
+ */
+SP_GLOBAL int sp_flow_merit(sp_u32 i, sp_u64 now_ns, sp_u32 share, sp_u32 waiting)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_flow *f = sp_flow_at(i);
+	sp_u32 phase, class_, end;
+	sp_s64 idle_ns;
+
+	if (!c || !s || !f || !sp_tagged(i))
+		return 0;
+	phase = SP_READ(f->phase);
+	class_ = sp_class_of(phase);
+	idle_ns = (sp_s64)(now_ns - SP_READ(f->seen_ns));
+	if (phase == SP_PHASE_FREE || phase == SP_PHASE_ALIAS || (waiting && class_ != SP_CLASS_UNANSWERED))
+		return 0;
+	if (sp_is_stale(c, s, f, now_ns))
+		return 4;
+	if (class_ == SP_CLASS_ANSWERED)
+		return 0; /* an answered conversation is never evicted to admit a new one */
+	if (idle_ns < (sp_s64)SP_GRACE_NS)
+		return 0;
+	if (class_ == SP_CLASS_CLOSING)
+		return 3;
+	end = (SP_READ(f->flags) & SP_FLOW_FROM_1) != 0;
+	return sp_source_count(sp_source_cells(c, &f->key.addr[end], SP_READ(f->key.family))) > share ? 2 : 1;
+}
+
+/*
+ * Takes over the conversation in set b that deserves it most: its way is CLAIMED then and its lock held.
+ * Returns way + 1, or 0.
+ */
+SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_set *set = sp_set_at(b);
+	sp_u32 best = 0, best_way = 0, share, i;
+	struct sp_flow *f;
+	sp_u16 tag;
+
+	if (!c || !s || !set)
+		return 0;
+	share = sp_share(c, s);
+	for (sp_u32 way = 0; way < SP_WAYS; way++) {
+		const sp_u32 merit = (sp_u32)sp_flow_merit(b * SP_WAYS + way, now_ns, share, waiting);
+		const sp_u32 score = merit << 8 | way;
+		sp_u32 less = (sp_u32)((sp_s32)(best - score) >> 31);
+
+		SP_OPAQUE(less); /* a branch here would double the verifier's states 28 times */
+		best ^= (best ^ score) & less;
+	}
+	best_way = best & 0xff;
+	if (!(best >> 8) || best_way >= SP_WAYS)
+		return 0;
+	i = b * SP_WAYS + best_way;
+	f = sp_flow_at(i);
+	if (!f || !sp_flow_lock(f, i))
+		return 0;
+	tag = sp_tag_get(set, best_way);
+	if (tag <= SP_TAG_CLAIMED || !sp_flow_merit(i, now_ns, share, waiting) ||
+	    !sp_tag_swap(b, best_way, tag, SP_TAG_CLAIMED)) {
+		sp_flow_unlock(f);
+		return 0;
+	}
+	sp_alias_drop(f, i);
+	sp_flow_phase(c, s, f, SP_PHASE_FREE);
+	return (int)best_way + 1;
+}
+
+/* Writes a fresh conversation for p; its lock is held. phase and the tracker's fields come from the caller. */
+SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
+{
+	sp_u64 *to = (sp_u64 *)&f->key;
+	const sp_u64 *from = (const sp_u64 *)&p->key;
+
+	for (int i = 0; i < 5; i++)
+		SP_WRITE(to[i], from[i]);
+	SP_WRITE(f->flags, (sp_u8)(p->dir ? SP_FLOW_FROM_1 : 0));
+	f->ends = 0;
+	f->wscale = SP_WSCALE_NONE << 4 | SP_WSCALE_NONE;
+	SP_WRITE(f->seen_ns, p->now_ns);
+	SP_WRITE(f->generation, p->generation);
+	f->line = p->line;
+	f->zone_from = p->zone;
+	f->zone_to = p->zone_to;
+	f->peer[0] = f->peer[1] = (struct sp_peer){};
+	f->bytes[0] = f->bytes[1] = 0;
+	f->packets[0] = f->packets[1] = 0;
+	f->packets_high[0] = f->packets_high[1] = 0;
+	f->born_s = sp_seconds(p->now_ns);
+}
+
+/*
+ * Finds a way for a new conversation (or alias) and claims it; b: the set. Returns way + 1, or 0 and the reason in *why.
+ * *held: its lock is already held.
+ */
+SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt *p, const struct sp_place *where,
+			  sp_u32 *b, int *held, int *why)
+{
+	/* an alias is no conversation that waits: its own has been admitted */
+	const int waiting_full = !p->slot && SP_READ(s->count[SP_CLASS_UNANSWERED]) >= SP_READ(c->unanswered_max);
+	const sp_u32 busiest = SP_READ(c->unanswered_max) / 2;
+	int way = 0;
+
+	*held = 0;
+	*b = where->set[0];
+	if (!p->slot && SP_READ(s->count[SP_CLASS_UNANSWERED]) > busiest &&
+	    sp_source_count(sp_source_cells(c, &p->src, p->family)) >= sp_share(c, s)) {
+		*why = SP_R_SOURCE_SHARE;
+		return 0;
+	}
+	if (!waiting_full) {
+		const int room = sp_set_room(where->set[0]);
+
+		if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
+			*b = where->set[1];
+		way = sp_set_claim(*b);
+		if (!way) {
+			*b = where->set[0] ^ where->set[1] ^ *b;
+			way = sp_set_claim(*b);
+		}
+		if (way)
+			return way;
+	}
+	/* something has to go: in either set; above the budget it must be one that waits for an answer, or stale */
+	*held = 1;
+	*b = where->set[0];
+	way = sp_set_recycle(*b, p->now_ns, waiting_full);
+	if (!way) {
+		*b = where->set[1];
+		way = sp_set_recycle(*b, p->now_ns, waiting_full);
+	}
+	if (!way)
+		*why = waiting_full ? SP_R_UNANSWERED_FULL : SP_R_TABLE_FULL;
+	return way;
+}
+
+/* Writes a fresh alias for p, under the key that it has now; its lock is held. */
+SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p, sp_u32 at)
+{
+	struct sp_alias *a = (struct sp_alias *)f;
+	sp_u64 *to = (sp_u64 *)&f->key;
+	const sp_u64 *from = (const sp_u64 *)&p->key;
+
+	for (int i = 0; i < 5; i++)
+		SP_WRITE(to[i], from[i]);
+	SP_WRITE(a->flags, 0);
+	SP_WRITE(a->side, p->side);
+	a->flip = p->flip;
+	SP_WRITE(a->made_ns, p->now_ns);
+	SP_WRITE(a->flow, p->flow);
+	SP_WRITE(a->self, at + 1);
+	SP_WRITE(a->other, 0);
+	a->port = p->port_at;
+	a->slot = p->slot;
+	SP_WRITE(a->phase, SP_PHASE_ALIAS);
+	sp_flow_recount(c, s, f, SP_PHASE_FREE, SP_PHASE_ALIAS);
+}
+
+/*
+ * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow. With p->slot: as an alias of
+ * conversation p->flow, and sets p->via.
+ * Holds no lock when it returns:
+ * SP_R_NONE: inserted; SP_R_CONTINUES: it was there already; else the reason for a drop.
+ */
+SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_place where;
+	struct sp_flow *f;
+	struct sp_set *set;
+	int held = 0, way = 0, why = SP_R_TABLE_FULL;
+	sp_u32 b = 0, at;
+
+	if (!p || !c || !s)
+		return SP_R_TABLE_FULL;
+	sp_place(&where, p->hash, c->sets);
+	if (!sp_lock(SP_LOCK_SET, where.set[0]))
+		return SP_R_BUSY;
+	at = sp_flow_find(p);
+	if (at) {
+		/* if its predecessor has expired, it leaves, so that the key is never there twice */
+		sp_vacate(at - 1, p->now_ns);
+		at = sp_flow_find(p);
+		if (at) {
+			if (p->slot)
+				p->via = at;
+			else
+				p->flow = at;
+			why = SP_R_CONTINUES;
+			goto out;
+		}
+	}
+	way = sp_find_way(c, s, p, &where, &b, &held, &why);
+	if (!way)
+		goto out;
+	at = b * SP_WAYS + (sp_u32)way - 1;
+	f = sp_flow_at(at);
+	if (!f || (!held && !sp_flow_lock(f, at))) {
+		sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, SP_TAG_EMPTY);
+		why = SP_R_BUSY;
+		goto out;
+	}
+	if (p->slot) {
+		sp_alias_fill(c, s, f, p, at);
+		p->via = at + 1;
+	} else {
+		sp_flow_fill(f, p);
+		sp_begin(c, s, f, p);
+		p->flow = at + 1;
+	}
+	sp_flow_unlock(f);
+	why = sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, where.tag) ? SP_R_NONE : SP_R_BUSY;
+out:
+	sp_place(&where, p->hash, c->sets); /* anew: kept all along, it takes clang-16 beyond the stack of Linux 6.1 */
+	set = sp_set_at(where.set[0]);
+	if (set)
+		sp_unlock(&set->lock, SP_READ(set->lock) + 1);
+	return why;
+}
+
+#endif

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Translation: who is known to whom by which address. Decision record: docs/decisions/0012-translation.md.
+ *
+ * A conversation has the key of the real addresses of both ends; an alias has the key that one side knows. Ingress
+ * replaces the receiver's known address by its real one, egress the sender's real one by that which the receiver
+ * knows. In an ICMP error the receiver is the sender of the quoted packet, and the quote is treated alike.
+ *
+ *   sp_nat_resolve()      a packet that was found by an alias becomes one between real ends
+ *   sp_nat_destination()  ingress, no conversation: is its destination somebody inside who is known by our address?
+ *   sp_nat_source()       egress: what does the receiver know its sender as? Makes that alias with the first packet
+ *
+ * Sources: RFC 4787, 5382 (mapping, filtering, ports, hairpin), 5508 (ICMP), 7857.
+ */
+#ifndef SP_CORE_NAT_H
+#define SP_CORE_NAT_H
+
+#include "image.h"
+#include "insert.h"
+
+#define SP_PORT_DRAWS 64 /* other places that are tried for a port */
+#define SP_PORTS_HIGH 1024u /* RFC 4787 REQ-3 a: ports stay on their side of it */
+
+/* Which end of the conversation's key a packet is for; an ICMP error is for the sender of what it quotes. */
+SP_INLINE sp_u32 sp_receiver(const struct sp_pkt *p)
+{
+	return p->kind == SP_KIND_ERROR ? p->dir : !p->dir;
+}
+
+SP_INLINE struct sp_image_more *sp_image_more(sp_u32 generation)
+{
+	return (struct sp_image_more *)sp_image_at(generation % SP_IMAGE_SLOTS, 1);
+}
+
+/* Private addresses: those that are translated at the outside (RFC 1918, RFC 6598). */
+SP_INLINE int sp_is_private4(sp_u32 raw)
+{
+	const sp_be32 be = { raw };
+	const sp_u32 a = sp_ntoh32(be);
+
+	return a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 || a >> 22 == 0x64400000 >> 22;
+}
+
+/* ---- this machine's addresses -------------------------------------------------------------------------------------- */
+
+/* The slot that has this address: number + 1, or 0. */
+SP_GLOBAL sp_u32 sp_nat_slot_of(sp_u32 addr)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+
+	if (!nat || !addr)
+		return 0;
+	for (sp_u32 i = 0; i < SP_NAT_SLOTS && i < SP_READ(nat->used); i++)
+		if (SP_READ(nat->slot[i].addr) == addr)
+			return i + 1;
+	return 0;
+}
+
+/*
+ * The slot to translate to: among those of a pool the one that belongs to this host (RFC 4787 REQ-2: always the same), else
+ * that of the interface where the packet leaves. Number + 1, or 0.
+ */
+SP_GLOBAL sp_u32 sp_nat_choose(struct sp_pkt *p)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	const sp_u32 pool = more ? more->pool_count : 0;
+	sp_u32 nth, last = 0;
+
+	if (!p || !nat)
+		return 0;
+	/* the nth of the pool, by the host's address */
+	nth = (sp_u32)(((sp_u64)(p->src.w32[0] * 0x9e3779b9u) * pool) >> 32);
+	for (sp_u32 i = 0; i < SP_NAT_SLOTS && i < SP_READ(nat->used) && i < nat->slots; i++) {
+		const sp_u32 flags = SP_READ(nat->slot[i].flags), ifindex = SP_READ(nat->slot[i].ifindex);
+
+		if (!SP_READ(nat->slot[i].addr) || !(flags & SP_SLOT_MAPS) || !(flags & SP_SLOT_POOL) != !pool)
+			continue;
+		if (pool) {
+			last = i + 1;
+			if (!nth--)
+				return last;
+		} else if (!ifindex || ifindex == p->ifindex) {
+			return i + 1;
+		}
+	}
+	return last; /* a pool that is not all there yet */
+}
+
+/* ---- ports ----------------------------------------------------------------------------------------------------------- */
+
+/* Which table of ports a protocol has: 1 TCP, 2 UDP, 3 identifiers of ICMP queries; 0: none, only addresses change. */
+SP_INLINE sp_u32 sp_nat_proto(const struct sp_pkt *p)
+{
+	return p->key.query ? 3 : p->key.proto == SP_PROTO_TCP ? 1 : p->key.proto == SP_PROTO_UDP ? 2 : 0;
+}
+
+SP_INLINE sp_u32 sp_port_base(sp_u32 slot, sp_u32 proto)
+{
+	return ((slot - 1) * SP_NAT_PROTOS + proto - 1) << 16;
+}
+
+/* Place of outside port n, or of another one that suits inside port x, the i-th draw. */
+SP_INLINE sp_u32 sp_port_draw(const struct sp_pkt *p, sp_u32 x, sp_u32 i)
+{
+	const sp_u32 r = (sp_u32)(((p->draw + (i + 1) * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL) >> 32);
+
+	if (p->key.query)
+		return r >> 16;
+	if (x < SP_PORTS_HIGH)
+		return ((r >> 23) << 1) | (x & 1);
+	/* 32,256 ports of each parity; REQ-4 recommends to keep it */
+	return SP_PORTS_HIGH + ((sp_u32)(((sp_u64)r * ((65536 - SP_PORTS_HIGH) / 2)) >> 32) << 1 | (x & 1));
+}
+
+/* Takes place `at` for who (its owner word without the count), which holds it already or finds it free. */
+SP_GLOBAL int sp_port_take(sp_u32 at, sp_u64 who)
+{
+	struct sp_port *port = sp_port_at(at);
+
+	if (!port)
+		return 0;
+	for (int n = 0; n < SP_TAG_TRIES; n++) {
+		const sp_u64 old = SP_READ(port->owner);
+
+		if (old && ((old ^ who) >> 16 || (old & 0xffff) == 0xffff))
+			return 0;
+		if (sp_cmpxchg64(&port->owner, old, old ? old + 1 : who + 1) == old)
+			return 1;
+		sp_relax(n);
+	}
+	return 0;
+}
+
+/* May a new mapping have outside port n? Not one that is forwarded or on which this machine listens. */
+SP_INLINE int sp_port_free(sp_dev *dev, struct sp_pkt *p, sp_u32 n)
+{
+	struct sp_image_more *more = sp_image_more(p->generation);
+	const sp_u32 at = sp_image_service(p->key.proto, (sp_u16)n);
+	sp_u64 word = 0;
+
+	if (p->key.query)
+		return 1;
+	if (!n)
+		return 0;
+	if (more && more->forwards && !(more->flags & SP_IMAGE_FORWARD_MOST))
+		word = sp_image_word(p->generation % SP_IMAGE_SLOTS, more->forwards, at / 64);
+	return !((word >> (at % 64)) & 1) && !sp_listens(dev, p, n);
+}
+
+/* Tries the i-th place for p's source. want_free: one that nobody has; else only one that is held by it. Port + 1, or 0. */
+SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
+{
+	struct sp_port *port;
+	sp_u64 who, owner;
+	sp_u32 x, n, at;
+
+	if (!p)
+		return 0;
+	x = sp_ntoh16(p->sport);
+	n = i ? sp_port_draw(p, x, i) : x;
+	at = p->base + (n & 0xffff);
+	port = sp_port_at(at);
+	if (!port)
+		return 0;
+	who = (sp_u64)p->src.w32[0] << 32 | x << 16;
+	owner = SP_READ(port->owner);
+	if (want_free ? owner != 0 : !owner || (owner ^ who) >> 16)
+		return 0;
+	if (want_free && !sp_port_free(dev, p, n))
+		return 0;
+	return sp_port_take(at, who) ? n + 1 : 0;
+}
+
+/* All places after the first. */
+SP_GLOBAL sp_u32 sp_port_seek(sp_dev *dev, struct sp_pkt *p, sp_u32 want_free)
+{
+	for (sp_u32 i = 1; i <= SP_PORT_DRAWS; i++) {
+		const sp_u32 got = sp_port_try(dev, p, i, want_free);
+
+		if (got)
+			return got;
+	}
+	return 0;
+}
+
+/* The outside port of p's source in p->slot, which it keeps for all destinations (RFC 4787 REQ-1): port + 1, or 0. */
+SP_GLOBAL sp_u32 sp_port_claim(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_port *home;
+	struct sp_sip s;
+	sp_u32 got;
+
+	if (!p || !c)
+		return 0;
+	p->base = sp_port_base(p->slot, sp_nat_proto(p));
+	sp_sip_init(&s, c->secret);
+	sp_sip_word(&s, (sp_u64)p->src.w32[0] << 32 | (sp_u64)p->key.proto << 16 | p->sport.raw);
+	p->draw = sp_sip_end(&s, 8);
+	home = sp_port_at(p->base + sp_ntoh16(p->sport));
+	if (!home)
+		return 0;
+	got = sp_port_try(dev, p, 0, 0);
+	if (!got && SP_READ(home->displaced))
+		got = sp_port_seek(dev, p, 0);
+	if (!got)
+		got = sp_port_try(dev, p, 0, 1);
+	if (got)
+		return got;
+	sp_fetch_add(&home->displaced, 1); /* first: who looks for it meanwhile must look everywhere */
+	got = sp_port_seek(dev, p, 1);
+	if (!got)
+		sp_fetch_add(&home->displaced, (sp_u32)-1);
+	return got;
+}
+
+/* ---- aliases ---------------------------------------------------------------------------------------------------------- */
+
+/* Gives conversation p->flow the alias p->via. */
+SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
+{
+	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
+	struct sp_alias *a = p ? sp_alias_at(p->via - 1) : SP_NULL, *first;
+	int reason = SP_R_BUSY;
+
+	if (!p || !f || !a || !sp_flow_lock(f, p->flow - 1))
+		return SP_R_BUSY;
+	if (sp_key_equal(&f->key, &p->real) && f->phase != SP_PHASE_FREE && !sp_alias_of(f, p->side)) {
+		reason = SP_R_NONE;
+		if (f->flags & SP_FLOW_TRANSLATED) {
+			first = sp_alias_at(f->alias - 1);
+			if (first)
+				first->other = p->via;
+			else
+				reason = SP_R_BUSY;
+		} else {
+			a->born_s = f->born_s;
+			f->alias = p->via;
+			SP_WRITE(f->flags, f->flags | SP_FLOW_TRANSLATED);
+		}
+	}
+	sp_flow_unlock(f);
+	if (reason)
+		sp_alias_free(p->via, p->flow);
+	return reason;
+}
+
+/*
+ * The key under which conversation p->flow is known to side p->side: to the responder, p's sender has address p->new4;
+ * to the initiator, p's receiver has p->old4. It becomes p->key, and the conversation's p->real.
+ */
+SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_addr known = {};
+	sp_u32 dir;
+
+	if (!p || !c)
+		return 0;
+	p->real = p->key;
+	if (p->side == SP_ALIAS_RESPONDER) {
+		known.w32[0] = p->new4;
+		dir = sp_key_set(&p->key, &known, &p->dst, p->new_port, p->key.query ? p->new_port : p->dport);
+	} else {
+		known.w32[0] = p->old4;
+		dir = sp_key_set(&p->key, &p->src, &known, p->key.query ? p->old_port : p->sport, p->old_port);
+	}
+	p->flip = dir != p->dir;
+	p->hash = sp_key_hash(&p->key, c->secret);
+	return 1;
+}
+
+/* Makes that alias and gives it to the conversation, whose key stands in p->key again. SP_R_NONE, or why not. */
+SP_INLINE int sp_alias_make(struct sp_pkt *p)
+{
+	int reason;
+
+	sp_alias_key(p);
+	reason = sp_flow_insert(p);
+	if (reason == SP_R_NONE) {
+		reason = sp_alias_link(p);
+	} else {
+		struct sp_alias *a = reason == SP_R_CONTINUES ? sp_alias_at(p->via - 1) : SP_NULL;
+
+		sp_port_release(p->port_at);
+		/* another CPU has made it at the same instant, or it is somebody else's */
+		if (reason == SP_R_CONTINUES)
+			reason = a && SP_READ(a->flow) == p->flow ? SP_R_BUSY : SP_R_NAT_CLASH;
+	}
+	p->key = p->real;
+	p->slot = 0;
+	return reason;
+}
+
+/* ---- what was found by an alias -------------------------------------------------------------------------------------- */
+
+/* p->flow is an alias: p becomes a packet between the real ends. At egress only its key does. */
+SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
+{
+	struct sp_alias *a = p ? sp_alias_at(p->flow - 1) : SP_NULL;
+	sp_u64 *from, *to;
+	struct sp_flow *f;
+	sp_u32 end;
+
+	if (!p || !a)
+		return 0;
+	f = sp_flow_at(SP_READ(a->flow) - 1);
+	if (!f)
+		return 0;
+	p->via = p->flow;
+	p->flow = SP_READ(a->flow);
+	p->dir ^= SP_READ(a->flip) & 1;
+	/* if it is another one by now, the tracker, which locks it, will see */
+	from = (sp_u64 *)&f->key;
+	to = (sp_u64 *)&p->key;
+	for (int i = 0; i < 5; i++)
+		to[i] = SP_READ(from[i]);
+	if (p->hook != SP_HOOK_INGRESS)
+		return 1;
+	end = sp_receiver(p) & 1;
+	p->nat = SP_NAT_DST;
+	p->old4 = p->dst.w32[0];
+	p->dst = p->key.addr[end];
+	p->new4 = p->dst.w32[0];
+	p->new_port = p->key.port[end];
+	if (p->kind == SP_KIND_ERROR) {
+		p->old_port = p->sport;
+		p->sport = p->new_port;
+	} else {
+		p->old_port = p->dport;
+		p->dport = p->new_port;
+	}
+	if (p->key.query)
+		p->sport = p->dport = p->new_port;
+	return 1;
+}
+
+/* The conversation that p was resolved to is gone: p is again what came in. */
+SP_INLINE void sp_nat_forget(struct sp_config *c, struct sp_pkt *p)
+{
+	p->flow = 0;
+	if (!p->via || p->nat != SP_NAT_DST)
+		return;
+	p->via = 0;
+	p->nat = SP_NAT_UNTOUCHED;
+	p->dst.w32[0] = p->old4;
+	p->dport = p->old_port;
+	if (p->key.query)
+		p->sport = p->dport;
+	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
+	p->hash = sp_key_hash(&p->key, c->secret);
+}
+
+/* Did p come by the key that its side knows? At ingress only. The conversation's lock is held. */
+SP_INLINE int sp_nat_right_key(const struct sp_flow *f, const struct sp_pkt *p, int to_initiator)
+{
+	const sp_u32 side = to_initiator ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
+
+	return p->hook != SP_HOOK_INGRESS || sp_alias_of(f, side) == p->via;
+}
+
+/* ---- ingress: new conversations with somebody who is known by our address ---------------------------------------- */
+
+/* Does a line forward p? Sets p->line, p->new4, p->new_port. */
+SP_GLOBAL int sp_nat_forward(struct sp_pkt *p)
+{
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	struct sp_image_order *order;
+	sp_u32 at, says;
+
+	if (!p || !more || !more->forwards)
+		return 0;
+	at = sp_image_service(p->key.proto, sp_ntoh16(p->dport));
+	if (!((sp_image_word(p->generation % SP_IMAGE_SLOTS, more->forwards, at / 64) >> (at % 64)) & 1))
+		return 0;
+	says = sp_image_ask(p, 0, (sp_u32)p->zone << 4 | SP_ZONE_FORWARD);
+	if (!(says & SP_RULE_ALLOW) || (says & SP_RULE_LINE) < SP_LINE_FIRST)
+		return 0;
+	order = (struct sp_image_order *)sp_image_at(p->generation % SP_IMAGE_SLOTS,
+						     more->orders + (says & SP_RULE_LINE) - SP_LINE_FIRST);
+	if (!order || !order->to4)
+		return 0;
+	p->line = (sp_u16)(says & SP_RULE_LINE);
+	p->new4 = order->to4;
+	p->new_port = order->to_port ? sp_hton16(order->to_port) : p->dport;
+	return 1;
+}
+
+/* Does somebody inside hold the outside port that p is for, and may p's sender use it? Sets the same. */
+SP_GLOBAL int sp_nat_mapped(struct sp_pkt *p, sp_u32 slot)
+{
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	const int open = more && (more->flags & SP_IMAGE_NAT_OPEN);
+	struct sp_port *port;
+	sp_u64 owner;
+	sp_u32 proto, at;
+
+	if (!p)
+		return 0;
+	proto = sp_nat_proto(p);
+	if (!proto || (p->zone == SP_ZONE_OUTSIDE && (!open || p->key.query)))
+		return 0;
+	at = sp_port_base(slot, proto) + sp_ntoh16(p->dport);
+	port = sp_port_at(at);
+	owner = port ? SP_READ(port->owner) : 0;
+	if (!owner)
+		return 0;
+	p->line = p->zone == SP_ZONE_OUTSIDE ? SP_LINE_MAPPED : SP_LINE_NONE;
+	p->new4 = (sp_u32)(owner >> 32);
+	p->new_port = sp_hton16((sp_u16)(owner >> 16));
+	p->port_at = at + 1; /* it is taken once policy has agreed */
+	return 1;
+}
+
+/* That has an alias now, or (reason) could not get one. */
+SP_GLOBAL int sp_nat_settle(struct sp_pkt *p, int reason)
+{
+	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
+
+	if (!p || !f || !sp_flow_lock(f, p->flow - 1))
+		return SP_R_BUSY;
+	if (sp_key_equal(&f->key, &p->key))
+		SP_WRITE(f->flags, f->flags | (reason ? SP_FLOW_KILLED : p->line == SP_LINE_MAPPED ? SP_FLOW_MAPPED : 0));
+	sp_flow_unlock(f);
+	return reason;
+}
+
+/* Conversation p->flow has just begun with somebody who is known by our address, in `slot`: its alias. */
+SP_INLINE int sp_nat_begin(struct sp_pkt *p, sp_u32 slot)
+{
+	int reason = SP_R_NAT_CLASH;
+
+	p->slot = slot;
+	if (!p->port_at || sp_port_take(p->port_at - 1, (sp_u64)p->new4 << 32 | (sp_u64)sp_ntoh16(p->new_port) << 16))
+		reason = sp_alias_make(p);
+	return sp_nat_settle(p, reason);
+}
+
+/*
+ * A packet of no conversation, at ingress, for one of our addresses: is it for somebody inside? Then it becomes one between
+ * the real ends, p->nat says so, and p->line is the line that forwards it (SP_LINE_NONE: policy decides).
+ */
+SP_GLOBAL int sp_nat_destination(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	sp_u32 slot;
+
+	if (!p || !c || p->family != SP_IPV4)
+		return 0;
+	p->line = SP_LINE_NONE;
+	slot = sp_nat_slot_of(p->dst.w32[0]);
+	if (!slot || (!sp_nat_forward(p) && !sp_nat_mapped(p, slot)))
+		return 0;
+	p->nat = SP_NAT_DST;
+	p->side = SP_ALIAS_INITIATOR;
+	p->old4 = p->dst.w32[0];
+	p->old_port = p->dport;
+	p->dst.w32[0] = p->new4;
+	p->dport = p->new_port;
+	if (p->key.query)
+		p->sport = p->dport;
+	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
+	p->hash = sp_key_hash(&p->key, c->secret);
+	return (int)slot;
+}
+
+/* ---- egress: what the receiver knows the sender as ---------------------------------------------------------------- */
+
+/* Must p's sender, the initiator, get an address of ours? */
+SP_INLINE int sp_nat_wants(const struct sp_pkt *p, const struct sp_flow *f)
+{
+	struct sp_image_more *more = sp_image_more(p->generation);
+
+	/* hairpin: the receiver sees the sender's outside address (RFC 4787 REQ-9) */
+	if (p->zone_out != SP_ZONE_OUTSIDE)
+		return f->zone_from != SP_ZONE_OUTSIDE && sp_alias_of(f, SP_ALIAS_INITIATOR);
+	return sp_is_private4(p->src.w32[0]) && !(more && (more->flags & SP_IMAGE_NAT_OFF));
+}
+
+/* With the first packet that leaves: the address and port by which the responder will know p's sender. */
+SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+	sp_u32 slot, got, i;
+
+	if (!p || !nat)
+		return SP_R_NAT_ADDRESS;
+	slot = p->slot ? p->slot : sp_nat_choose(p);
+	i = slot - 1;
+	SP_OPAQUE(i);
+	if (!slot || i >= SP_NAT_SLOTS || slot > nat->slots)
+		return SP_R_NAT_ADDRESS;
+	p->slot = slot;
+	p->side = SP_ALIAS_RESPONDER;
+	p->old4 = p->src.w32[0];
+	p->old_port = p->new_port = p->sport;
+	p->new4 = SP_READ(nat->slot[i].addr);
+	p->port_at = 0;
+	if (!p->new4)
+		return SP_R_NAT_ADDRESS;
+	if (sp_nat_proto(p)) {
+		got = sp_port_claim(dev, p);
+		if (!got)
+			return SP_R_NAT_PORTS;
+		p->new_port = sp_hton16((sp_u16)(got - 1));
+		p->port_at = p->base + got;
+	}
+	p->nat = SP_NAT_SRC;
+	return SP_R_NONE;
+}
+
+#define SP_NAT_MISSING (-1)
+
+/* Looks at conversation p->flow: sets what is to be rewritten. SP_NAT_MISSING: an alias must be made first. */
+SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
+{
+	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
+	struct sp_nat_addrs *nat = sp_nat_get();
+	int reason = SP_R_FORWARDED, to_initiator;
+	sp_u32 at, end, i;
+	struct sp_alias *a;
+
+	if (!p || !f || !nat || !sp_flow_lock(f, p->flow - 1))
+		return SP_R_BUSY;
+	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE) {
+		reason = SP_R_NAT_NONE;
+		goto out;
+	}
+	to_initiator = sp_receiver(p) == ((f->flags & SP_FLOW_FROM_1) != 0);
+	at = sp_alias_of(f, to_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER);
+	a = at ? sp_alias_at(at - 1) : SP_NULL;
+	if (a) {
+		end = !sp_receiver(p); /* the sender's, in the conversation's key */
+		p->nat = SP_NAT_SRC;
+		p->old4 = f->key.addr[end].w32[0];
+		p->old_port = f->key.port[end];
+		end ^= a->flip & 1;
+		p->new4 = a->key.addr[end].w32[0];
+		p->new_port = a->key.port[end];
+		i = a->slot - 1;
+		SP_OPAQUE(i);
+		/* we no longer have the address that it is known by: it ends, and nothing else */
+		if (i < SP_NAT_SLOTS && SP_READ(nat->slot[i].addr) != p->new4) {
+			SP_WRITE(f->flags, f->flags | SP_FLOW_KILLED);
+			reason = SP_R_NAT_ADDRESS;
+		}
+	} else if (p->forwarded && !to_initiator && p->kind != SP_KIND_ERROR && sp_nat_wants(p, f)) {
+		at = sp_alias_of(f, SP_ALIAS_INITIATOR);
+		a = at ? sp_alias_at(at - 1) : SP_NULL;
+		/* hairpin: the very address that it was sent to */
+		p->slot = a && p->zone_out != SP_ZONE_OUTSIDE ? a->slot : 0;
+		reason = SP_NAT_MISSING;
+	}
+out:
+	sp_flow_unlock(f);
+	return reason;
+}
+
+/* Conversation p->flow at egress. Returns SP_R_FORWARDED or why the packet may not leave. */
+SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
+{
+	int reason;
+
+	if (!sp_nat_get())
+		return SP_R_FORWARDED;
+	reason = sp_nat_known(p);
+
+	if (reason == SP_NAT_MISSING) {
+		reason = sp_nat_give(dev, p);
+		if (reason == SP_R_NONE)
+			reason = sp_alias_make(p);
+		if (reason == SP_R_NONE)
+			return SP_R_FORWARDED;
+		if (reason == SP_R_BUSY)
+			reason = sp_nat_known(p); /* another CPU was quicker? */
+	}
+	return reason < 0 ? SP_R_BUSY : reason;
+}
+
+#endif
