@@ -124,6 +124,13 @@ class Namespace:
         lines = [line.split() for line in text.splitlines() if line.startswith(table + ":")]
         return int(lines[1][lines[0].index(name)])
 
+    def checksum_errors(self):
+        """What this computer's own stack found damaged, by counter; nothing, it is to be hoped."""
+        text = self.run("cat", "/proc/net/snmp6").stdout
+        found = {name: int(count) for name, count in map(str.split, text.splitlines()) if "InCsumErrors" in name}
+        found.update({table: self.snmp(table, "InCsumErrors") for table in ("Tcp", "Udp", "Icmp")})
+        return {name: count for name, count in found.items() if count}
+
 
 class Sally:
     """The firewall in one namespace, through its command line only."""
@@ -187,20 +194,27 @@ class Lab:
 
     def _build(self):
         self.fw = Namespace(self, "fw")
-        self.router = Namespace(self, "router")
-        self.web = Namespace(self, "web")
-        self.stranger = Namespace(self, "stranger")
         self.sally = Sally(self.fw)
+        self._build_inside()
+        self._build_outside()
+
+    def _build_inside(self):
+        """Who is behind the firewall; a lab of another kind has others."""
         if self.kind == "gateway":
             self.john = Namespace(self, "john")
-            self.fw.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+            self.forwards(self.fw)
             self.link(self.fw, "lan0", self.john, "eth0", "10.1.0.{}/24", "2a00:1:0:1::{}/64")
             self.default_route(self.john, "10.1.0.1", "2a00:1:0:1::1")
             self.john4, self.john6 = "10.1.0.2", "2a00:1:0:1::2"
         else:
             self.john = self.fw
             self.john4, self.john6 = "5.5.0.1", "2a00:1:0:2::1"
-        self.router.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+
+    def _build_outside(self):
+        self.router = Namespace(self, "router")
+        self.web = Namespace(self, "web")
+        self.stranger = Namespace(self, "stranger")
+        self.forwards(self.router)
         self.link(self.fw, "wan0", self.router, "eth0", "5.5.0.{}/24", "2a00:1:0:2::{}/64")
         self.link(self.router, "w0", self.web, "eth0", "5.5.1.{}/24", "2a00:2:0:1::{}/64")
         self.narrow(self.router, "5.5.1.2/32", "2a00:2:0:1::2/128", "w0", 1300)
@@ -208,11 +222,16 @@ class Lab:
         self.default_route(self.fw, "5.5.0.2", "2a00:1:0:2::2")
         self.default_route(self.web, "5.5.1.1", "2a00:2:0:1::1")
         self.default_route(self.stranger, "5.5.2.1", "2a00:2:0:2::1")
-        self.router.run("ip", "route", "add", "10.1.0.0/24", "via", "5.5.0.1")
+        if self.kind != "home":
+            self.router.run("ip", "route", "add", "10.1.0.0/24", "via", "5.5.0.1")
         self.router.run("ip", "route", "add", "2a00:1:0:1::/64", "via", "2a00:1:0:2::1")
         self.fw4, self.fw6 = "5.5.0.1", "2a00:1:0:2::1"
         self.web4, self.web6 = "5.5.1.2", "2a00:2:0:1::2"
         self.stranger4, self.stranger6 = "5.5.2.2", "2a00:2:0:2::2"
+
+    @staticmethod
+    def forwards(ns):
+        ns.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
     @staticmethod
     def link(a, a_dev, b, b_dev, net4, net6):

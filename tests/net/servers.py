@@ -19,7 +19,8 @@ http {{
 	access_log off; sendfile on; server_tokens off;
 	client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir};
 	scgi_temp_path {dir};
-	server {{ listen 80; listen [::]:80; root {dir}/www; }}
+	server {{ listen 80; listen [::]:80; root {dir}/www;
+		location = /who {{ default_type text/plain; return 200 "$remote_addr $remote_port\n"; }} }}
 }}
 """
 
@@ -110,8 +111,9 @@ class Servers:
         process = self.ns.start("dnsmasq", *DNSMASQ, "--host-record=small.test,5.5.1.2,2a00:2:0:1::2", *text)
         self.wait_tcp(53, process)
 
-    def ftp(self):
-        conf = self._write("vsftpd.conf", VSFTPD.format(dir=self.dir))
+    def ftp(self, active=False):
+        text = VSFTPD.replace("port_enable=NO", "port_enable=YES\nconnect_timeout=1") if active else VSFTPD
+        conf = self._write("vsftpd.conf", text.format(dir=self.dir))
         self.wait_tcp(21, self.ns.start("vsftpd", conf))
 
     def iperf(self, *ports):

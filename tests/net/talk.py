@@ -8,14 +8,16 @@ ANY = {4: "0.0.0.0", 6: "::"}
 
 
 class Tcp:
-    """One connection from ns to a server of the test's own."""
+    """One connection from ns to a server of the test's own; from port `source`, if that is not 0."""
 
-    def __init__(self, ns, server_ns, address, port, family=4):
+    def __init__(self, ns, server_ns, address, port, family=4, source=0):
         self.listener = server_ns.socket(FAMILY[family], socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind((ANY[family], port))
         self.listener.listen(8)
         self.client = ns.socket(FAMILY[family], socket.SOCK_STREAM)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.client.bind((ANY[family], source))
         self.client.connect((address, port))
         self.server = self.listener.accept()[0]
         self.server.settimeout(5)
@@ -45,6 +47,10 @@ class Tcp:
         assert self.client_says(text), "what the client wrote did not arrive"
         assert self.server_says(text), "what the server wrote did not arrive"
 
+    def seen(self):
+        """The client's address and port, as the server sees them."""
+        return self.server.getpeername()[:2]
+
     def close(self):
         for sock in (self.client, self.server, self.listener):
             sock.close()
@@ -57,12 +63,14 @@ class Tcp:
 
 
 class Udp:
-    """One connected socket at the client, an unconnected one at the server."""
+    """One connected socket at the client, from port `source` if that is not 0; an unconnected one at the server."""
 
-    def __init__(self, ns, server_ns, address, port, family=4):
+    def __init__(self, ns, server_ns, address, port, family=4, source=0):
         self.server = server_ns.socket(FAMILY[family], socket.SOCK_DGRAM)
         self.server.bind((ANY[family], port))
         self.client = ns.socket(FAMILY[family], socket.SOCK_DGRAM)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.client.bind((ANY[family], source))
         self.client.connect((address, port))
         self.peer = None
 
@@ -82,6 +90,10 @@ class Udp:
             return self.client.recv(65536) == text
         except (TimeoutError, ConnectionError):
             return False
+
+    def seen(self):
+        """The client's address and port, as the server sees them."""
+        return self.peer[:2]
 
     def close(self):
         self.client.close()
