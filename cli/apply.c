@@ -157,41 +157,56 @@ static int show_change(struct sp_live *l, const struct sp_image *image)
 	return changed;
 }
 
-/* Zones are settled when the firewall comes up; a configuration that says otherwise is refused. */
-static int check_interface(void *arg, const char *name, const char *zone)
+/* Interfaces that change their zone; zones are called what image calls them, and before it what they are called now. */
+static int show_zones(const struct sp_live *l, const struct sp_image_line *image, const struct sp_zoning *zoning)
 {
-	const struct sp_live *l = arg;
-	const unsigned ifindex = if_nametoindex(name);
-	const int is = ifindex ? sp_live_zone(l, ifindex) : SP_ZONE_NONE;
+	char before[SP_ZONES_MAX][SP_IMAGE_NAME];
+	struct sp_links links;
+	struct sp_err err;
 
-	if (is != SP_ZONE_NONE && !strcmp(sp_zone_name((unsigned)is), zone))
-		return 0;
-	return sp_fail(SP_EXIT_FAILED, "%s is to be %s, but %s%s; 'sally down' and 'sally up --config FILE' change that; "
-		       "nothing has changed", name, zone, !ifindex ? "there is no such interface" :
-		       is == SP_ZONE_NONE ? "is not guarded" : "is ",
-		       ifindex && is != SP_ZONE_NONE ? sp_zone_name((unsigned)is) : "");
+	memcpy(before, sp_zone_names(), sizeof(before));
+	sp_zone_names_of(image);
+	if (sp_rezone_plan(l, zoning, &links, &err))
+		return sp_fail_err(&err);
+	for (int i = 0; i < links.count; i++) {
+		const struct sp_link *k = &links.link[i];
+
+		if (k->zone != k->zone_was)
+			printf("  %s: %s -> %s%s\n", k->name, k->zone_was ? before[k->zone_was] : "not guarded",
+			       k->zone ? sp_zone_name(k->zone) : "not guarded",
+			       k->zone && k->zone_was ? "; its conversations stop" : "");
+	}
+	sp_links_free(&links);
+	return SP_EXIT_OK;
+}
+
+/* What is to change, and the zones that the interfaces get. */
+static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning)
+{
+	int rc;
+
+	show_change(l, image);
+	rc = sp_config_zoning(policy, image->v, zoning);
+	return rc ? rc : show_zones(l, image->v, zoning);
 }
 
 int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run)
 {
+	static struct sp_zoning zoning;
 	struct sp_policy *policy = NULL;
 	struct sp_image image = {};
 	struct sp_live l;
 	struct sp_err err;
 	sp_u32 generation = 0;
+	const int is_up = !sp_live_open(&l, &err);
 	int rc = sp_config_compile(file, &image, &policy);
 
-	if (rc)
-		return rc;
-	rc = sp_live_open(&l, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
-	if (!rc) {
-		rc = sp_config_interfaces(policy, check_interface, &l);
-		if (!rc)
-			show_change(&l, &image);
+	zoning.count = 0;
+	if (!rc)
+		rc = is_up ? show(&l, policy, &image, &zoning) : sp_fail_err(&err);
+	if (is_up)
 		sp_live_close(&l);
-	}
-	sp_policy_free(policy);
-	if (!rc && !dry_run && sp_apply(image.v, image.n, trial_s * SP_NS_PER_S, &generation, &err))
+	if (!rc && !dry_run && sp_apply(image.v, image.n, &zoning, trial_s * SP_NS_PER_S, &generation, &err))
 		rc = sp_fail_err(&err);
 	else if (!rc && dry_run)
 		printf("nothing has changed (dry run)\n");
@@ -200,6 +215,8 @@ int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run)
 		       "itself\n", generation, trial_s);
 	else if (!rc)
 		printf("in force, generation %u\n", generation);
+	if (policy)
+		sp_policy_free(policy);
 	sp_image_free(&image);
 	return rc;
 }
@@ -237,11 +254,37 @@ int sp_cmd_confirm(int argc, char **argv)
 	return sp_finish(SP_EXIT_OK);
 }
 
+/* The zones that the configuration of an earlier generation names, from its text, which policy keeps alive. */
+static int zones_of_before(sp_u32 to, struct sp_zoning *zoning, struct sp_policy **policy)
+{
+	struct sp_live l;
+	struct sp_err err;
+	sp_u32 n;
+	int rc = sp_live_open(&l, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
+	const struct sp_image_line *image;
+	const char *text;
+
+	if (rc)
+		return rc;
+	image = sp_generation_image(&l, sp_undo_to(&l, to), &n);
+	text = image ? sp_image_text(image) : "";
+	if (sp_policy_load_text("-", text, strlen(text), NULL, policy))
+		rc = sp_fail(SP_EXIT_FAILED, "out of memory");
+	else
+		rc = sp_config_zoning(*policy, image, zoning);
+	sp_generation_unmap(image, n);
+	sp_live_close(&l);
+	return rc;
+}
+
 int sp_cmd_undo(int argc, char **argv)
 {
+	static struct sp_zoning zoning;
+	struct sp_policy *policy = NULL;
 	sp_u64 to = 0;
 	sp_u32 generation;
 	struct sp_err err;
+	int rc;
 
 	if (sp_wants_help(argc, argv, undo_help))
 		return SP_EXIT_OK;
@@ -249,8 +292,12 @@ int sp_cmd_undo(int argc, char **argv)
 		return sp_usage("this wants the number of a generation", argv[1]);
 	if (argc > 2)
 		return sp_usage("unexpected argument", argv[2]);
-	if (sp_undo((sp_u32)to, &generation, &err))
-		return err.code == -EINVAL ? sp_fail(SP_EXIT_FAILED, "%s", err.text) : sp_fail_err(&err);
-	printf("back: in force as generation %u\n", generation);
-	return sp_finish(SP_EXIT_OK);
+	rc = zones_of_before((sp_u32)to, &zoning, &policy);
+	if (!rc && sp_undo((sp_u32)to, &zoning, &generation, &err))
+		rc = err.code == -EINVAL ? sp_fail(SP_EXIT_FAILED, "%s", err.text) : sp_fail_err(&err);
+	else if (!rc)
+		printf("back: in force as generation %u\n", generation);
+	if (policy)
+		sp_policy_free(policy);
+	return rc ? rc : sp_finish(SP_EXIT_OK);
 }

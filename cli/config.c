@@ -18,7 +18,7 @@ int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy
 	if (p->errors)
 		code = sp_fail(SP_EXIT_FAILED, "%s: %u error%s; nothing has changed", file, p->errors,
 			       p->errors == 1 ? "" : "s");
-	else if (sp_policy_compile(p, image, why, sizeof(why)))
+	else if (sp_policy_compile_after(p, sp_zone_names(), image, why, sizeof(why)))
 		code = sp_fail(SP_EXIT_FAILED, "%s; nothing has changed", why);
 	if (code || !policy)
 		sp_policy_free(p);
@@ -27,15 +27,18 @@ int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy
 	return code;
 }
 
-int sp_config_interfaces(const struct sp_policy *p, int (*take)(void *arg, const char *name, const char *zone), void *arg)
+int sp_config_zoning(const struct sp_policy *p, const struct sp_image_line *image, struct sp_zoning *z)
 {
-	int rc = 0;
-
-	for (sp_u32 i = 0; i < p->n_lines && !rc; i++) {
+	for (sp_u32 i = 0; i < p->n_lines; i++) {
 		const struct sp_sentence *line = p->lines[i];
+		const sp_u32 zone = line->kind == SP_KIND_ZONE && image ? sp_image_zone_number(image, line->subject) :
+				    SP_ZONE_NONE;
 
-		for (sp_u32 k = 0; line->kind == SP_KIND_ZONE && k < line->from.n && !rc; k++)
-			rc = take(arg, line->from.v[k].text, line->subject);
+		for (sp_u32 k = 0; zone != SP_ZONE_NONE && k < line->from.n; k++) {
+			if (z->count == SP_MAX_IFACES)
+				return sp_usage("too many interfaces", line->from.v[k].text);
+			z->place[z->count++] = (struct sp_place){ line->from.v[k].text, zone, SP_NAMED_BY_FILE };
+		}
 	}
-	return rc;
+	return SP_EXIT_OK;
 }

@@ -14,13 +14,13 @@
 void sp_put_diag(FILE *f, const struct sp_diag *d);
 
 /*
- * Compiles a file. What is wrong goes to standard error, a diagnostic each. Returns an enum sp_exit; 0: image is to be
+ * Compiles a file, with zones numbered as they are called now (sp_zone_names_of()). What is wrong goes to standard error, a diagnostic each. Returns an enum sp_exit; 0: image is to be
  * freed by the caller, and *policy too, if it is wanted (policy may be NULL).
  */
 int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy **policy);
 
-/* Calls take(arg, interface, zone) for each interface that the configuration names, until it returns something but 0. */
-int sp_config_interfaces(const struct sp_policy *p, int (*take)(void *arg, const char *name, const char *zone), void *arg);
+/* Adds the interfaces that the configuration names, to zones by their numbers in its image. An enum sp_exit. */
+int sp_config_zoning(const struct sp_policy *p, const struct sp_image_line *image, struct sp_zoning *z);
 
 /* What `sally apply` does with a file, but for flushing standard output. Returns an enum sp_exit. */
 int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run);

@@ -17,9 +17,9 @@ static const char help[] =
 	"\n"
 	"  PROTO            tcp, udp, icmp (echo request), or another name or number\n"
 	"  --in IF          it comes in at this interface (else: by the route to SRC)\n"
-	"  --zone ZONE      it comes from outside, inside or self, whatever the\n"
-	"                   interfaces are; works without root and when nothing is up:\n"
-	"                   then against an empty table\n"
+	"  --zone ZONE      it comes from outside, inside, self, or a zone of the\n"
+	"                   configuration, whatever the interfaces are; works without\n"
+	"                   root and when nothing is up: then against an empty table\n"
 	"  --egress         it is sent by this machine (the same as --zone self)\n"
 	"  --gateway        with --zone and nothing up: as a gateway, not as a host\n"
 	"  --flags LETTERS  TCP flags out of SAFRPU; else a SYN, or the next segment of\n"
@@ -49,13 +49,27 @@ static int read_flags(struct sp_explain *x, const char *s)
 	return SP_EXIT_OK;
 }
 
+/* Zones of the configuration have names where the firewall is up. */
+static int find_zone(const char *s)
+{
+	struct sp_live live;
+	struct sp_err err;
+	int zone = sp_zone_by_name(s);
+
+	if (zone < 0 && !sp_live_open(&live, &err)) {
+		zone = sp_zone_by_name(s);
+		sp_live_close(&live);
+	}
+	return zone;
+}
+
 static int read_zone(struct sp_explain *x, const char *s)
 {
-	for (unsigned z = SP_ZONE_SELF; z < SP_ZONE_COUNT; z++)
-		if (strcmp(s, sp_zone_name(z)) == 0)
-			x->zone = (sp_u8)z;
-	if (!x->zone)
-		return sp_usage("a zone is outside, inside or self, not", s);
+	const int zone = find_zone(s);
+
+	if (zone < 0)
+		return sp_usage("a zone is outside, inside, self, or one of the configuration in force, not", s);
+	x->zone = (sp_u8)zone;
 	x->egress |= x->zone == SP_ZONE_SELF;
 	return SP_EXIT_OK;
 }

@@ -21,16 +21,6 @@ static int is_state(const char *word)
 	return 0;
 }
 
-static int read_zone(const char *word)
-{
-	int i;
-
-	for (i = SP_ZONE_SELF; i < SP_ZONE_COUNT; i++)
-		if (!strcmp(sp_zone_name((unsigned)i), word))
-			return i;
-	return -1;
-}
-
 static int read_class(const char *word)
 {
 	int i;
@@ -64,8 +54,8 @@ int sp_filter_option(struct sp_filter *f, const char *name, const char *value)
 		return f->proto < 0 ? sp_usage("--proto wants a protocol's name or number", value) : 0;
 	}
 	if (!strcmp(name, "zone")) {
-		f->zone = read_zone(value);
-		return f->zone < 0 ? sp_usage("--zone wants self, outside or inside", value) : 0;
+		f->zone = sp_zone_by_name(value);
+		return f->zone < 0 ? sp_usage("--zone wants a zone: self, outside, inside, or one of the configuration", value) : 0;
 	}
 	if (!strcmp(name, "state")) {
 		f->state = value;
@@ -85,7 +75,7 @@ int sp_filter_word(struct sp_filter *f, const char *word)
 	}
 	if (read_class(word) >= 0)
 		return sp_filter_option(f, word, NULL);
-	if (read_zone(word) >= 0)
+	if (sp_zone_by_name(word) >= 0)
 		return sp_filter_option(f, "zone", word);
 	if (is_state(word))
 		return sp_filter_option(f, "state", word);

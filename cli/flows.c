@@ -18,7 +18,8 @@ static const char help[] =
 	"  --addr ADDRESS[/BITS]  one of the ends is (in) this\n"
 	"  --port N               one of the ends uses this port\n"
 	"  --proto NAME           tcp, udp, icmp, icmpv6, ... or a number\n"
-	"  --zone ZONE            one of the ends is in self, outside or inside\n"
+	"  --zone ZONE            one of the ends is in self, outside, inside, or a zone of\n"
+	"                         the configuration\n"
 	"  --state STATE          established, syn-sent, ...\n"
 	"  --answered, --unanswered, --closing\n\n"
 	"  --json   one JSON object a line\n"
@@ -313,15 +314,18 @@ int sp_cmd_flows(int argc, char **argv)
 	struct sp_err err;
 	sp_u32 lines;
 	sp_u64 n;
-	int rc;
+	int rc, is_up;
 
 	if (sp_wants_help(argc, argv, help))
 		return SP_EXIT_OK;
+	is_up = !sp_live_open(&live, &err); /* filters may name its zones */
 	rc = read_request(argc, argv, &r);
+	if (!rc && !is_up)
+		rc = sp_fail_err(&err);
+	if (rc && is_up)
+		sp_live_close(&live);
 	if (rc)
 		return rc;
-	if (sp_live_open(&live, &err))
-		return sp_fail_err(&err);
 	image = sp_generation_image(&live, sp_generation_now(&live, NULL), &lines);
 	n = walk(&live, &r);
 	sp_generation_unmap(image, lines);

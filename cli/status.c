@@ -134,7 +134,7 @@ static void print_links(const struct picture *p)
 	int i;
 
 	printf("\nZones\n  self      this machine\n");
-	for (zone = SP_ZONE_OUTSIDE; zone < SP_ZONE_COUNT; zone++) {
+	for (zone = SP_ZONE_OUTSIDE; zone < SP_ZONES_MAX; zone++) {
 		for (i = 0; i < p->links.count; i++) {
 			const struct sp_link *l = &p->links.link[i];
 

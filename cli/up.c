@@ -10,13 +10,13 @@
 static const char help[] =
 	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n"
 	"                [--config FILE | --no-config]\n\n"
-	"Guards this machine from now on. Without options the interfaces with a default\n"
-	"route are outside; the others are left alone, or inside if this machine forwards\n"
-	"packets (a gateway). Everything lives in the kernel: no program has to keep\n"
-	"running. Connections that exist go on.\n\n"
-	"  --outside IF  this interface is outside (repeatable)\n"
-	"  --inside IF   this interface is inside (repeatable); those that are not named\n"
-	"                follow the rule above\n"
+	"Guards this machine from now on. Interfaces are in the zones that the configuration\n"
+	"names. Those that nobody names are outside if they have a default route; the others\n"
+	"are left alone, or inside if this machine forwards packets (a gateway). Everything\n"
+	"lives in the kernel: no program has to keep running. Connections that exist go on.\n\n"
+	"  --outside IF  this interface is outside (repeatable), whatever the configuration\n"
+	"                says\n"
+	"  --inside IF   this interface is inside (repeatable)\n"
 	"  --flows N     room for so many conversations; without it a thirty-second of\n"
 	"                the memory\n"
 	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in\n"
@@ -53,24 +53,14 @@ static int read_mode(const char *word, enum sp_mode *mode)
 	return -1;
 }
 
-static int add_name(const char **names, int *count, const char *name)
+static int add_by_hand(struct sp_up *up, const char *name, sp_u8 zone)
 {
-	if (*count == SP_MAX_IFACES)
+	struct sp_zoning *z = &up->zoning;
+
+	if (z->count == SP_MAX_IFACES)
 		return sp_usage("too many interfaces", name);
-	names[(*count)++] = name;
+	z->place[z->count++] = (struct sp_place){ name, zone, SP_NAMED_BY_HAND };
 	return 0;
-}
-
-static int take_interface(void *arg, const char *name, const char *zone)
-{
-	struct sp_up *up = arg;
-
-	if (!strcmp(zone, "outside"))
-		return add_name(up->outside, &up->outsides, name);
-	if (!strcmp(zone, "inside"))
-		return add_name(up->inside, &up->insides, name);
-	return sp_fail(SP_EXIT_FAILED, "%s is to be in zone '%s', but only outside and inside can be guarded yet", name,
-		       zone);
 }
 
 /* The configuration: its interfaces and its image. policy keeps the names alive. */
@@ -87,7 +77,8 @@ static int read_config(const char *file, struct sp_up *up, struct sp_image *imag
 		return rc;
 	up->image = image->v;
 	up->image_lines = image->n;
-	return sp_config_interfaces(*policy, take_interface, up);
+	sp_zone_names_of(up->image);
+	return sp_config_zoning(*policy, up->image, &up->zoning);
 }
 
 /* *config: NULL: the usual place; "": none. */
@@ -98,9 +89,9 @@ static int read_options(int argc, char **argv, struct sp_up *up, const char **co
 	opterr = 0;
 	while (!rc && (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		if (c == 'o')
-			rc = add_name(up->outside, &up->outsides, optarg);
+			rc = add_by_hand(up, optarg, SP_ZONE_OUTSIDE);
 		else if (c == 'i')
-			rc = add_name(up->inside, &up->insides, optarg);
+			rc = add_by_hand(up, optarg, SP_ZONE_INSIDE);
 		else if (c == 'f' && sp_read_u64(optarg, 1, ~0ULL, &up->flows))
 			rc = sp_usage("--flows wants a number of conversations", optarg);
 		else if (c == 'm' && read_mode(optarg, &up->mode))
@@ -128,8 +119,9 @@ static void print_zone(const struct sp_up *up, sp_u8 zone)
 
 		if (l->zone != zone)
 			continue;
-		printf("%s%s (%s%s%s)", shown++ ? ", " : zone == SP_ZONE_OUTSIDE ? "  outside  " : "  inside   ", l->name,
-		       l->xdp ? "xdp" : "tc", *l->note ? "; " : "", l->note);
+		if (!shown)
+			printf("  %-7s  ", sp_zone_name(zone));
+		printf("%s%s (%s%s%s)", shown++ ? ", " : "", l->name, l->xdp ? "xdp" : "tc", *l->note ? "; " : "", l->note);
 	}
 	if (shown)
 		putchar('\n');
@@ -141,8 +133,8 @@ static void print_result(const struct sp_up *up, const char *config)
 		printf("what an interrupted 'sally up' had left was removed first\n");
 	printf("up: guarding %s\n", up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
 	       "this machine");
-	print_zone(up, SP_ZONE_OUTSIDE);
-	print_zone(up, SP_ZONE_INSIDE);
+	for (sp_u8 zone = SP_ZONE_OUTSIDE; zone < SP_ZONES_MAX; zone++)
+		print_zone(up, zone);
 	if (up->image)
 		printf("  configuration: %s\n", config ? config : SP_CONFIG_FILE);
 	printf("  room for %u conversations; connections taken over: %u\n", up->capacity, up->adopted);

@@ -37,7 +37,10 @@ struct sp_link {
 	sp_u8 is_carrier; /* other interfaces sit on it (VLAN, macvlan) */
 	sp_u8 is_foreign; /* a kind of link whose frames we can not read */
 	int carrier; /* the ifindex that this one sits on; 0: none */
-	sp_u8 zone; /* enum sp_zone; SP_ZONE_NONE: not guarded */
+	sp_u8 zone; /* enum sp_zone or a number of one's own; SP_ZONE_NONE: not guarded */
+	sp_u8 named; /* enum sp_named: why it is in that zone */
+	sp_u8 zone_was, named_was; /* of a plan: what they are now */
+	sp_u8 stays; /* of a plan: the rule of the default route does not change it */
 	sp_u8 xdp; /* ingress is judged at XDP */
 	sp_u8 is_unhooked; /* of a live instance: somebody has taken our programs off */
 	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
@@ -54,13 +57,25 @@ void sp_links_free(struct sp_links *l);
 struct sp_link *sp_links_by_name(struct sp_links *l, const char *name);
 struct sp_link *sp_links_by_index(struct sp_links *l, int ifindex);
 
+/* Which zone an interface is to be in. */
+struct sp_place {
+	const char *name;
+	sp_u8 zone;
+	sp_u8 named; /* SP_NAMED_BY_FILE or SP_NAMED_BY_HAND */
+};
+
+/* All that was said; what was not is settled by the rule of the default route. */
+struct sp_zoning {
+	struct sp_place place[SP_MAX_IFACES];
+	int count;
+};
+
 /* ---- bringing it up and down ----------------------------------------------------------------- */
 
 enum sp_mode { SP_MODE_AUTO, SP_MODE_TC, SP_MODE_XDP };
 
 struct sp_up {
-	const char *outside[SP_MAX_IFACES], *inside[SP_MAX_IFACES]; /* names; none: by the rule of the default route */
-	int outsides, insides;
+	struct sp_zoning zoning;
 	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
 	enum sp_mode mode;
 	const struct sp_image_line *image; /* the compiled configuration, in force from the first packet on; NULL: none */
@@ -124,12 +139,22 @@ const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 
 void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n);
 /*
  * Puts an image (NULL: built-in alone) in force as a new generation, at one instant. trial_ns: 0, or how long it may stay
- * unless sp_confirm() is called: then the kernel's programs themselves go back, whatever became of user space.
+ * unless sp_confirm() is called: then the kernel's programs themselves go back, whatever became of user space. Interfaces change
+ * their zones at the same instant, and go back with it; zoning NULL: they stay as they are.
  */
-int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err);
+int sp_apply(const struct sp_image_line *image, sp_u32 n, const struct sp_zoning *zoning, sp_u64 trial_ns,
+	     sp_u32 *generation, struct sp_err *err);
 int sp_confirm(struct sp_err *err);
 /* Puts the image of an earlier generation (0: the one before this) in force again, as a new generation. */
-int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err);
+int sp_undo(sp_u32 to, const struct sp_zoning *zoning, sp_u32 *generation, struct sp_err *err);
+/* Which one undo would go back to; 0: none. */
+sp_u32 sp_undo_to(const struct sp_live *l, sp_u32 to);
+/*
+ * What zones the interfaces would have, beside those that they have (zone_was), if zoning were said. Those that an option of
+ * `up` named stay, and so do those that nobody names, guarded or not; but those that a line named and names no longer follow
+ * the rule of the default route.
+ */
+int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, struct sp_links *out, struct sp_err *err);
 
 sp_u64 sp_now_ns(void); /* the boot clock, as the engine reads it */
 

@@ -123,13 +123,17 @@ int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_
 	return fd < 0 ? fd : put_map(fd_images, generation, fd, err);
 }
 
-/* Puts map fd (-1: none) into the slot of the next generation and makes that the one in force. */
-static int switch_to(struct sp_live *l, int fd, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
+/*
+ * Puts map fd (-1: none) into the slot of the next generation and makes that the one in force, with the zones of z (NULL: they
+ * stay).
+ */
+static int switch_to(struct sp_live *l, int fd, struct sp_rezone *z, sp_u64 trial_ns, sp_u32 *generation,
+		     struct sp_err *err)
 {
 	struct sp_config *c = l->t.config;
 	int is_running;
 	const sp_u32 now = sp_generation_now(l, &is_running), next = c->generation + 1;
-	const int rc = put_map(l->fd_images, next, fd, err);
+	int rc = put_map(l->fd_images, next, fd, err);
 
 	if (rc)
 		return rc;
@@ -140,9 +144,12 @@ static int switch_to(struct sp_live *l, int fd, sp_u64 trial_ns, sp_u32 *generat
 	 */
 	if (!is_running)
 		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST);
-	if (trial_ns)
+	if (trial_ns || z)
 		__atomic_store_n(&c->trial_until_ns, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&c->generation, next, __ATOMIC_SEQ_CST);
+	rc = z ? sp_rezone_write(z, err) : 0;
+	if (rc)
+		return rc;
 	__atomic_store_n(&c->trial_until_ns, trial_ns ? sp_now_ns() + trial_ns : 0, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST); /* also what undo goes back to */
 	*generation = next;
@@ -163,7 +170,7 @@ static int renumber(struct sp_live *l, struct sp_err *err)
 	if (l->t.config->generation + 1 - now < SP_IMAGE_SLOTS)
 		return 0;
 	rc = slot_fd_or_none(l, now, &fd, err);
-	return rc ? rc : switch_to(l, fd, 0, &generation, err);
+	return rc ? rc : switch_to(l, fd, NULL, 0, &generation, err);
 }
 
 /* One change at a time: the lock of the place where it is pinned. */
@@ -185,7 +192,28 @@ static int open_locked(struct sp_live *l, struct sp_pins *place, struct sp_err *
 	return sp_live_open_policy(l, err);
 }
 
-int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u32 *generation, struct sp_err *err)
+/* renumber() and switch_to(), and the zones with them; zoning NULL: they stay. */
+static int switch_with_zones(struct sp_live *l, int fd, const struct sp_zoning *zoning, sp_u64 trial_ns, sp_u32 *generation,
+			     struct sp_err *err)
+{
+	struct sp_rezone z;
+	int rc;
+
+	if (!zoning) {
+		rc = renumber(l, err);
+		return rc ? rc : switch_to(l, fd, NULL, trial_ns, generation, err);
+	}
+	rc = sp_rezone_begin(&z, l, zoning, err);
+	if (!rc)
+		rc = renumber(l, err);
+	if (!rc)
+		rc = switch_to(l, fd, z.changes ? &z : NULL, trial_ns, generation, err);
+	sp_rezone_end(&z, l, !rc && trial_ns);
+	return rc;
+}
+
+int sp_apply(const struct sp_image_line *image, sp_u32 n, const struct sp_zoning *zoning, sp_u64 trial_ns,
+	     sp_u32 *generation, struct sp_err *err)
 {
 	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
 	int fd SP_CLEANUP(sp_close_fd) = -1;
@@ -202,9 +230,7 @@ int sp_apply(const struct sp_image_line *image, sp_u32 n, sp_u64 trial_ns, sp_u3
 		rc = fd < 0 ? fd : 0;
 	}
 	if (!rc)
-		rc = renumber(&l, err);
-	if (!rc)
-		rc = switch_to(&l, fd, trial_ns, generation, err);
+		rc = switch_with_zones(&l, fd, zoning, trial_ns, generation, err);
 	sp_live_close(&l);
 	return rc;
 }
@@ -221,35 +247,64 @@ int sp_confirm(struct sp_err *err)
 			rc = sp_err_set(err, -ENOENT, "there is no trial to confirm%s", l.t.config->trial_until_ns ?
 					": its time is over, the policy before it is in force" : "");
 	}
-	if (!rc)
+	if (!rc) {
 		__atomic_store_n(&l.t.config->trial_until_ns, 0, __ATOMIC_SEQ_CST);
+		rc = sp_rezone_settle(&l, err);
+	}
 	sp_live_close(&l);
 	return rc;
 }
 
-int sp_undo(sp_u32 to, sp_u32 *generation, struct sp_err *err)
+/* The generation that undo goes back to, asked for (0: not). */
+static int undo_target(const struct sp_live *l, sp_u32 *to, struct sp_err *err)
+{
+	const sp_u32 now = sp_generation_now(l, NULL), last = l->t.config->generation;
+
+	if (!*to && now != last)
+		return sp_err_set(err, -EINVAL, "the trial is over, and generation %u, from before it, is in force already; "
+				  "name a generation to go back further", now);
+	if (!*to)
+		*to = l->t.config->trial_back;
+	if (!*to || *to >= now || last - *to > KEPT)
+		return sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u are kept",
+				  *to, now, KEPT);
+	return 0;
+}
+
+sp_u32 sp_undo_to(const struct sp_live *l, sp_u32 to)
+{
+	struct sp_err ignored;
+
+	return undo_target(l, &to, &ignored) ? 0 : to;
+}
+
+/* A trial that has moved interfaces ends as if its time were over: everything is as it was before. */
+static int end_trial(struct sp_live *l, struct sp_err *err)
+{
+	int trial;
+
+	sp_generation_now(l, &trial);
+	if (!trial || !sp_rezone_pending(l))
+		return 0;
+	__atomic_store_n(&l->t.config->trial_until_ns, 1, __ATOMIC_SEQ_CST);
+	return sp_rezone_settle(l, err);
+}
+
+int sp_undo(sp_u32 to, const struct sp_zoning *zoning, sp_u32 *generation, struct sp_err *err)
 {
 	struct sp_pins place SP_CLEANUP(sp_pins_unlock) = { .lock_fd = -1 };
 	int fd SP_CLEANUP(sp_close_fd) = -1;
 	struct sp_live l;
 	int rc = open_locked(&l, &place, err);
 
-	if (!rc) {
-		const sp_u32 now = sp_generation_now(&l, NULL), last = l.t.config->generation;
-
-		if (!to && now != last)
-			rc = sp_err_set(err, -EINVAL, "the trial is over, and generation %u, from before it, is in force "
-					"already; name a generation to go back further", now);
-		else if (!to)
-			to = l.t.config->trial_back;
-		if (!rc && (!to || to >= now || last - to > KEPT))
-			rc = sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u "
-					"are kept", to, now, KEPT);
-	}
+	if (!rc)
+		rc = undo_target(&l, &to, err);
 	if (!rc)
 		rc = slot_fd_or_none(&l, to, &fd, err);
 	if (!rc)
-		rc = switch_to(&l, fd, 0, generation, err);
+		rc = end_trial(&l, err);
+	if (!rc)
+		rc = switch_with_zones(&l, fd, zoning, 0, generation, err);
 	sp_live_close(&l);
 	return rc;
 }

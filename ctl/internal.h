@@ -29,7 +29,8 @@ int sp_netlink_dump(int bus, struct nlmsghdr *request, mnl_cb_t cb, void *arg);
 void sp_links_sort(struct sp_links *l);
 
 /* ---- zones.c --------------------------------------------------------------------------------- */
-int sp_zones_assign(struct sp_up *up, struct sp_err *err);
+/* Fills in zone and named of each; zones that are there already stay. */
+int sp_zones_assign(struct sp_links *links, const struct sp_zoning *z, struct sp_err *err);
 
 /* ---- pins.c: where the pins are -------------------------------------------------------------- */
 struct sp_pins {
@@ -58,6 +59,37 @@ int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
 /* Takes everything of ours off an interface; returns how many programs that were. */
 int sp_hook_remove(int ifindex, int own_qdisc);
 int sp_hook_count(int ifindex);
+
+/* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
+struct sp_guard {
+	int fd_ifaces, fd_in, fd_out; /* fd_in, fd_out: programs for TC */
+	int fd_xdp; /* -1: nothing is judged at XDP */
+	int must_xdp; /* XDP or nothing */
+};
+/* The programs and the map of a live instance; sp_guard_close() also after a failure. */
+int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err);
+void sp_guard_close(struct sp_guard *g); /* also for SP_CLEANUP */
+/* Writes what the programs know of an interface. zone_back: see struct sp_iface. xdp_error: 0, or why there is no XDP. */
+int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, int xdp_error,
+		   struct sp_err *err);
+/* First the way out, so that what is sent is remembered before answers meet the way in. The interface has been entered. */
+int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err);
+/* At XDP if l->xdp and the driver has it, else at TC; l->xdp and l->note say what it became. */
+int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err);
+
+/* ---- rezone.c: interfaces that change their zone ----------------------------------------------- */
+struct sp_rezone {
+	struct sp_guard guard;
+	struct sp_links links;
+	int changes; /* interfaces that change */
+};
+/* Under the lock, and not while a trial is running. After it, always sp_rezone_end(). */
+int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning, struct sp_err *err);
+int sp_rezone_write(struct sp_rezone *z, struct sp_err *err); /* while a trial that is over has not begun */
+void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial);
+int sp_rezone_pending(const struct sp_live *l); /* 1: some interface would go back to another zone */
+int sp_rezone_settle(const struct sp_live *l, struct sp_err *err); /* what a trial left over, when none is running */
+sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i);
 
 /* ---- load.c ---------------------------------------------------------------------------------- */
 struct sp_loaded {

@@ -114,6 +114,16 @@ static int find(struct sp_live *l, struct sp_err *err)
 	return 0;
 }
 
+/* Zones are called what the policy in force calls them. */
+static void name_zones(const struct sp_live *l)
+{
+	sp_u32 n;
+	const struct sp_image_line *image = sp_generation_image(l, sp_generation_now(l, NULL), &n);
+
+	sp_zone_names_of(image);
+	sp_generation_unmap(image, n);
+}
+
 /* Is it up, and of our version? If not, it is closed again. */
 static int check(struct sp_live *l, int rc, struct sp_err *err)
 {
@@ -125,6 +135,8 @@ static int check(struct sp_live *l, int rc, struct sp_err *err)
 				"interrupted); bring it up with 'sally up'");
 	if (rc)
 		sp_live_close(l);
+	else
+		name_zones(l);
 	return rc;
 }
 
@@ -176,12 +188,14 @@ int sp_live_zone(const struct sp_live *l, unsigned ifindex)
 {
 	struct sp_iface iface;
 
-	return bpf_map_lookup_elem(l->fd_ifaces, &ifindex, &iface) ? SP_ZONE_NONE : iface.zone;
+	return bpf_map_lookup_elem(l->fd_ifaces, &ifindex, &iface) ? SP_ZONE_NONE :
+	       sp_iface_zone_now(l->t.config, &iface);
 }
 
-static void join_iface(struct sp_link *link, const struct sp_iface *iface)
+static void join_iface(const struct sp_live *l, struct sp_link *link, const struct sp_iface *iface)
 {
-	link->zone = iface->zone;
+	link->zone = sp_iface_zone_now(l->t.config, iface);
+	link->named = iface->named;
 	link->xdp = iface->xdp;
 	if (iface->xdp_errno)
 		snprintf(link->note, sizeof(link->note), "no native XDP: %s", strerror(iface->xdp_errno));
@@ -201,9 +215,9 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 		key = (sp_u32)out->link[i].ifindex;
 		if (bpf_map_lookup_elem(l->fd_ifaces, &key, &iface))
 			continue;
-		join_iface(&out->link[i], &iface);
+		join_iface(l, &out->link[i], &iface);
 		/* one program for each direction */
-		out->link[i].is_unhooked = sp_hook_count(out->link[i].ifindex) < 2;
+		out->link[i].is_unhooked = out->link[i].zone && sp_hook_count(out->link[i].ifindex) < 2;
 	}
 	/* those that are gone: an index that no interface has any more */
 	known = *out;
@@ -218,7 +232,7 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 		out->link = known.link = p;
 		memset(&p[out->count], 0, sizeof(*p));
 		p[out->count].ifindex = (int)next;
-		join_iface(&p[out->count], &iface);
+		join_iface(l, &p[out->count], &iface);
 		out->count++;
 		out->room = out->count;
 	}

@@ -32,7 +32,7 @@ struct run {
 	struct sp_pins place;
 	struct sp_loaded loaded;
 	struct sp_live live;
-	int fd_ifaces;
+	struct sp_guard guard; /* its descriptors belong to `loaded` */
 	sp_u8 own_qdisc[SP_MAX_IFACES]; /* by number of the guarded interface */
 };
 
@@ -81,23 +81,17 @@ static int any_wants_xdp(const struct sp_up *up)
 	return any;
 }
 
-static int write_iface(struct run *r, const struct sp_link *l, sp_u8 own_qdisc, int xdp_error, struct sp_err *err)
-{
-	struct sp_iface iface = { .zone = l->zone, .bare_ip = l->bare_ip, .xdp = l->xdp, .own_qdisc = own_qdisc,
-				  .xdp_errno = (sp_u8)(xdp_error > -256 ? -xdp_error : EIO) };
-	sp_u32 key = (sp_u32)l->ifindex;
-
-	return bpf_map_update_elem(r->fd_ifaces, &key, &iface, BPF_ANY) ?
-		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
-}
-
 static int prepare_tables(struct run *r, const struct sp_config *config, struct sp_err *err)
 {
 	int fd[SP_LIVE_TABLES], i, rc = 0;
 
 	for (i = 0; i < SP_LIVE_TABLES; i++)
 		fd[i] = sp_load_map_fd(&r->loaded, sp_live_names[i]);
-	r->fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces");
+	r->guard = (struct sp_guard){ .fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces"),
+				      .fd_in = sp_load_prog_fd(&r->loaded, "sp_tc_in"),
+				      .fd_out = sp_load_prog_fd(&r->loaded, "sp_tc_out"),
+				      .fd_xdp = sp_load_prog_fd(&r->loaded, "sp_xdp_in"),
+				      .must_xdp = r->up->mode == SP_MODE_XDP };
 	rc = sp_live_map(&r->live, fd, err);
 	if (rc)
 		return rc;
@@ -111,7 +105,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 
 		l->xdp = (sp_u8)wants_xdp(r->up, l);
 		if (l->zone != SP_ZONE_NONE)
-			rc = write_iface(r, l, 0, 0, err);
+			rc = sp_guard_enter(&r->guard, l, l->zone, 0, 0, err);
 	}
 	return rc;
 }
@@ -125,45 +119,24 @@ static int guard_ways_out(struct run *r, struct sp_err *err)
 
 		if (l->zone == SP_ZONE_NONE)
 			continue;
-		rc = sp_hook_qdisc(l->ifindex, &r->own_qdisc[n], err);
-		if (!rc)
-			rc = write_iface(r, l, r->own_qdisc[n], 0, err);
-		if (!rc)
-			rc = sp_hook_tc(l, 1, sp_load_prog_fd(&r->loaded, "sp_tc_out"), err);
+		rc = sp_guard_out(&r->guard, l, l->zone, &r->own_qdisc[n], err);
 		n++;
 	}
 	return rc;
 }
 
-/* XDP where it is wanted and the driver has it, else TC. */
-static int guard_way_in(struct run *r, struct sp_link *l, sp_u8 own_qdisc, struct sp_err *err)
-{
-	int rc = l->xdp ? sp_hook_xdp(l, sp_load_prog_fd(&r->loaded, "sp_xdp_in")) : 0;
-
-	if (l->xdp && !rc)
-		return 0;
-	if (rc && r->up->mode == SP_MODE_XDP)
-		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name, strerror(-rc));
-	if (rc) {
-		l->xdp = 0;
-		snprintf(l->note, sizeof(l->note), "no native XDP: %s", strerror(-rc));
-		rc = write_iface(r, l, own_qdisc, rc, err);
-		if (rc)
-			return rc;
-	}
-	return sp_hook_tc(l, 0, sp_load_prog_fd(&r->loaded, "sp_tc_in"), err);
-}
-
-static int guard_ways_in(struct run *r, sp_u8 zone, struct sp_err *err)
+static int guard_ways_in(struct run *r, int outside, struct sp_err *err)
 {
 	int i, n = 0, rc = 0;
 
 	for (i = 0; i < r->up->links.count && !rc; i++) {
 		struct sp_link *l = &r->up->links.link[i];
 
-		if (l->zone == zone)
-			rc = guard_way_in(r, l, r->own_qdisc[n], err);
-		n += l->zone != SP_ZONE_NONE;
+		if (l->zone == SP_ZONE_NONE)
+			continue;
+		if ((l->zone == SP_ZONE_OUTSIDE) == outside)
+			rc = sp_guard_in(&r->guard, l, l->zone, r->own_qdisc[n], err);
+		n++;
 	}
 	return rc;
 }
@@ -191,11 +164,11 @@ static int attach(struct run *r, struct sp_err *err)
 	if (!rc)
 		rc = guard_ways_out(r, err);
 	if (!rc)
-		rc = guard_ways_in(r, SP_ZONE_INSIDE, err);
+		rc = guard_ways_in(r, 0, err);
 	if (!rc)
 		listen_to_the_inside(r);
 	if (!rc)
-		rc = guard_ways_in(r, SP_ZONE_OUTSIDE, err);
+		rc = guard_ways_in(r, 1, err);
 	return rc;
 }
 
@@ -355,7 +328,7 @@ int sp_up(struct sp_up *up, struct sp_err *err)
 	if (!rc)
 		rc = sp_links_read(&up->links, err);
 	if (!rc)
-		rc = sp_zones_assign(up, err);
+		rc = sp_zones_assign(&up->links, &up->zoning, err);
 	if (!rc)
 		rc = sp_pins_lock(cookie, &r.place, err);
 	if (rc)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guarding one interface: what the kernel's programs know of it, and the programs on its ways out and in. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+static int open_pin(const char *dir, const char *name)
+{
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
+{
+	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_in = open_pin(dir, "sp_tc_in"),
+				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in") };
+	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
+		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally down' and 'sally up'", dir);
+	return 0;
+}
+
+void sp_guard_close(struct sp_guard *g)
+{
+	sp_close_fd(&g->fd_ifaces);
+	sp_close_fd(&g->fd_in);
+	sp_close_fd(&g->fd_out);
+	sp_close_fd(&g->fd_xdp);
+}
+
+int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, int xdp_error,
+		   struct sp_err *err)
+{
+	struct sp_iface iface = { .zone = l->zone, .bare_ip = l->bare_ip, .xdp = l->xdp, .own_qdisc = own_qdisc,
+				  .xdp_errno = (sp_u8)(xdp_error > -256 ? -xdp_error : EIO), .zone_back = zone_back,
+				  .named = l->named };
+	sp_u32 key = (sp_u32)l->ifindex;
+
+	return bpf_map_update_elem(g->fd_ifaces, &key, &iface, BPF_ANY) ?
+		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
+}
+
+int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err)
+{
+	int rc = sp_hook_qdisc(l->ifindex, own_qdisc, err);
+
+	if (!rc)
+		rc = sp_guard_enter(g, l, zone_back, *own_qdisc, 0, err);
+	return rc ? rc : sp_hook_tc(l, 1, g->fd_out, err);
+}
+
+int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err)
+{
+	int rc = l->xdp ? sp_hook_xdp(l, g->fd_xdp) : 0;
+
+	if (l->xdp && !rc)
+		return 0;
+	if (rc && g->must_xdp)
+		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name, strerror(-rc));
+	if (rc) {
+		l->xdp = 0;
+		snprintf(l->note, sizeof(l->note), "no native XDP: %s", strerror(-rc));
+		rc = sp_guard_enter(g, l, zone_back, own_qdisc, rc, err);
+		if (rc)
+			return rc;
+	}
+	return sp_hook_tc(l, 0, g->fd_in, err);
+}

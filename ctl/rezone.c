@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interfaces that change their zone while the firewall is up.
+ *
+ * An interface has two zones: the one that a trial or the present gives it, and the one it goes back to when a trial ends
+ * unconfirmed (struct sp_iface). A change is written while a trial that is over (1) has not begun yet: then everything old is
+ * in force, generation and zones, and one store of the deadline puts everything new in force. Whoever is killed in between
+ * leaves the old in force. What is left over is settled by the next change.
+ *
+ * New interfaces get their programs before that, with no zone, so that these let pass what they always let pass; those that
+ * are to be guarded no longer lose them when nothing can go back to them.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static int is_over(const struct sp_config *c)
+{
+	const sp_u64 until_ns = __atomic_load_n(&c->trial_until_ns, __ATOMIC_ACQUIRE);
+
+	return until_ns && sp_now_ns() >= until_ns;
+}
+
+sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i)
+{
+	return is_over(c) ? i->zone_back : i->zone;
+}
+
+static int change(int fd_ifaces, sp_u32 ifindex, const struct sp_iface *i, struct sp_err *err)
+{
+	return bpf_map_update_elem(fd_ifaces, &ifindex, i, BPF_EXIST) ?
+		sp_err_errno(err, -errno, "can not change the zone of an interface") : 0;
+}
+
+/* What is in force becomes what to go back to; interfaces that are in no zone any more lose their programs. */
+static int settle_one(const struct sp_config *c, int fd_ifaces, sp_u32 ifindex, struct sp_err *err)
+{
+	struct sp_iface i;
+
+	if (bpf_map_lookup_elem(fd_ifaces, &ifindex, &i))
+		return 0;
+	if (sp_iface_zone_now(c, &i) == SP_ZONE_NONE) {
+		sp_hook_remove((int)ifindex, i.own_qdisc);
+		bpf_map_delete_elem(fd_ifaces, &ifindex);
+		return 0;
+	}
+	if (i.zone == i.zone_back)
+		return 0;
+	i.zone = i.zone_back = sp_iface_zone_now(c, &i);
+	return change(fd_ifaces, ifindex, &i, err);
+}
+
+/* Numbers of all interfaces that are known; there is room for SP_MAX_IFACES. */
+static sp_u32 all_ifaces(int fd_ifaces, sp_u32 *all)
+{
+	sp_u32 n = 0, *prev = NULL;
+
+	while (n < SP_MAX_IFACES && !bpf_map_get_next_key(fd_ifaces, prev, &all[n]))
+		prev = &all[n++];
+	return n;
+}
+
+/* Not while a trial is running. */
+static int settle(const struct sp_config *c, int fd_ifaces, struct sp_err *err)
+{
+	sp_u32 all[SP_MAX_IFACES];
+	const sp_u32 n = all_ifaces(fd_ifaces, all);
+	int rc = 0;
+
+	for (sp_u32 i = 0; i < n && !rc; i++)
+		rc = settle_one(c, fd_ifaces, all[i], err);
+	return rc;
+}
+
+int sp_rezone_pending(const struct sp_live *l)
+{
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	sp_u32 all[SP_MAX_IFACES], n = 0;
+	struct sp_err ignored;
+	struct sp_iface iface;
+	int pending = 0;
+
+	if (!sp_guard_open(&g, l->dir, &ignored))
+		n = all_ifaces(g.fd_ifaces, all);
+	for (sp_u32 i = 0; i < n; i++)
+		pending |= !bpf_map_lookup_elem(g.fd_ifaces, &all[i], &iface) && iface.zone != iface.zone_back;
+	return pending;
+}
+
+int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
+{
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	const int rc = sp_guard_open(&g, l->dir, err);
+
+	return rc ? rc : settle(l->t.config, g.fd_ifaces, err);
+}
+
+static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning *zoning, struct sp_links *links,
+		struct sp_err *err)
+{
+	struct sp_iface iface;
+	int i, rc = sp_links_read(links, err);
+
+	if (!rc)
+		links->forwarding = (c->flags & SP_CONFIG_GATEWAY) != 0;
+	for (i = 0; i < links->count && !rc; i++) {
+		struct sp_link *l = &links->link[i];
+		const sp_u32 key = (sp_u32)l->ifindex;
+
+		l->stays = 1; /* containers come and go; routes, too */
+		if (bpf_map_lookup_elem(fd_ifaces, &key, &iface))
+			continue;
+		l->stays = iface.named != SP_NAMED_BY_FILE;
+		l->zone_was = sp_iface_zone_now(c, &iface);
+		l->named = l->named_was = iface.named;
+		if (iface.named == SP_NAMED_BY_HAND)
+			l->zone = l->zone_was;
+	}
+	if (!rc)
+		rc = sp_zones_assign(links, zoning, err);
+	return rc;
+}
+
+int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, struct sp_links *out, struct sp_err *err)
+{
+	return plan(l->t.config, l->fd_ifaces, zoning, out, err);
+}
+
+/* The programs, in no zone yet. */
+static int guard_new(struct sp_rezone *z, struct sp_link *l, struct sp_err *err)
+{
+	struct sp_link inert = *l;
+	sp_u8 own_qdisc;
+	int rc;
+
+	inert.zone = SP_ZONE_NONE;
+	inert.xdp = z->guard.fd_xdp >= 0 && !l->bare_ip;
+	rc = sp_guard_enter(&z->guard, &inert, SP_ZONE_NONE, 0, 0, err);
+	if (!rc)
+		rc = sp_guard_out(&z->guard, &inert, SP_ZONE_NONE, &own_qdisc, err);
+	return rc ? rc : sp_guard_in(&z->guard, &inert, SP_ZONE_NONE, own_qdisc, err);
+}
+
+int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning, struct sp_err *err)
+{
+	int i, rc;
+
+	memset(z, 0, sizeof(*z));
+	rc = sp_guard_open(&z->guard, l->dir, err);
+	if (!rc)
+		rc = settle(l->t.config, z->guard.fd_ifaces, err);
+	if (!rc)
+		rc = plan(l->t.config, z->guard.fd_ifaces, zoning, &z->links, err);
+	for (i = 0; i < z->links.count && !rc; i++) {
+		struct sp_link *link = &z->links.link[i];
+
+		z->changes += link->zone != link->zone_was;
+		if (link->zone != SP_ZONE_NONE && link->zone_was == SP_ZONE_NONE)
+			rc = guard_new(z, link, err);
+	}
+	return rc;
+}
+
+int sp_rezone_write(struct sp_rezone *z, struct sp_err *err)
+{
+	struct sp_iface iface;
+	int i, rc = 0;
+
+	for (i = 0; i < z->links.count && !rc; i++) {
+		const struct sp_link *l = &z->links.link[i];
+		const sp_u32 key = (sp_u32)l->ifindex;
+
+		if ((l->zone == l->zone_was && l->named == l->named_was) ||
+		    bpf_map_lookup_elem(z->guard.fd_ifaces, &key, &iface))
+			continue;
+		iface.zone = l->zone;
+		iface.named = l->named;
+		rc = change(z->guard.fd_ifaces, key, &iface, err);
+	}
+	return rc;
+}
+
+void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial)
+{
+	struct sp_err ignored; /* the next change settles what is left */
+
+	if (z->guard.fd_ifaces > 0 && !is_trial)
+		settle(l->t.config, z->guard.fd_ifaces, &ignored);
+	sp_guard_close(&z->guard);
+	sp_links_free(&z->links);
+}
