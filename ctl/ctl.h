@@ -130,6 +130,15 @@ int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
 
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/*
+ * Writes the addresses of the interfaces of zone outside, and the pool of the policy (NULL: none), into the slots of the live
+ * instance (or of one that is coming up). What is there already keeps its slot. Returns how many found no room, or an error.
+ */
+int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
+		      struct sp_err *err);
+
 /* ---- generations of the policy ---------------------------------------------------------------- */
 
 /* The generation in force now; *trial: 1 while a trial is running. An expired trial counts as gone back. */

@@ -97,7 +97,11 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 		return rc;
 	*r->live.t.config = *config;
 	r->live.t.nat->slots = sp_load_slots(config);
-	if (r->up->image)
+	if (r->live.t.nat->slots) {
+		rc = sp_addresses_fill(r->live.t.nat, &r->up->links, r->up->image, err);
+		rc = rc < 0 ? rc : 0;
+	}
+	if (!rc && r->up->image)
 		rc = sp_generation_store(sp_load_map_fd(&r->loaded, "sp_images"), config->generation, r->up->image,
 					 r->up->image_lines, err);
 	for (i = 0; i < r->up->links.count && !rc; i++) {
