@@ -347,11 +347,14 @@ struct sp_test {
 	sp_u8 zone_from; /* at egress, forwarded: zone of the interface where it came in */
 	sp_u8 pad_[2];
 	sp_u32 me_inside4; /* this machine's address inside, raw; 0: none */
+	sp_u32 me_outside4; /* and outside, beside those that it translates to; 0: none */
 	sp_u32 dmz4_net, dmz4_mask; /* IPv4 network of zone SP_ZONE_COUNT (the first of one's own); mask 0: none */
 	sp_u16 listens[4]; /* host order: ports on which this machine listens, all protocols; 0: none */
 	sp_u32 inside4_net, inside4_mask; /* the inside's IPv4 network (raw network order); mask 0: any */
 	sp_u32 inside6_bits; /* prefix length of inside6; 0: any */
 	struct sp_addr inside6;
+	struct sp_addr me6[2]; /* this machine's addresses; zero: none */
+	struct sp_addr dmz6; /* a /64 of that first zone; zero: none */
 };
 
 /* ---- events ---------------------------------------------------------------------------------------------------- */

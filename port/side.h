@@ -18,8 +18,18 @@ SP_INLINE int sp_side_in6(const struct sp_test *t, const struct sp_addr *a)
 	return 1;
 }
 
+/* Is an address of the network of the first zone of one's own? */
+SP_INLINE int sp_side_dmz(const struct sp_test *t, sp_u8 family, const struct sp_addr *a)
+{
+	if (family == SP_IPV4)
+		return t->dmz4_mask && (a->w32[0] & t->dmz4_mask) == (t->dmz4_net & t->dmz4_mask);
+	return t->dmz6.w[0] && a->w[0] == t->dmz6.w[0];
+}
+
 SP_INLINE int sp_side_fits(const struct sp_test *t, const struct sp_pkt *p)
 {
+	if (p->zone == SP_ZONE_COUNT)
+		return sp_side_dmz(t, p->family, &p->src);
 	if (p->family == SP_IPV4)
 		return !t->inside4_mask || sp_is_zero(&p->src) ||
 		       (p->src.w32[0] & t->inside4_mask) == (t->inside4_net & t->inside4_mask);
@@ -39,13 +49,17 @@ SP_INLINE int sp_side_zone(const struct sp_test *t, struct sp_nat_addrs *nat, co
 		for (sp_u32 i = 0; nat && i < 4; i++)
 			if (nat->slot[i].addr == to)
 				return SP_ZONE_SELF;
-		if (t->me_inside4 == to)
+		if (t->me_inside4 == to || t->me_outside4 == to)
 			return SP_ZONE_SELF;
-		if (t->dmz4_mask && (to & t->dmz4_mask) == (t->dmz4_net & t->dmz4_mask))
+		if (sp_side_dmz(t, p->family, &p->dst))
 			return SP_ZONE_COUNT;
 		return t->inside4_mask && (to & t->inside4_mask) == (t->inside4_net & t->inside4_mask) ?
 			SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 	}
+	if (sp_addr_equal(&p->dst, &t->me6[0]) || sp_addr_equal(&p->dst, &t->me6[1]))
+		return SP_ZONE_SELF;
+	if (sp_side_dmz(t, p->family, &p->dst))
+		return SP_ZONE_COUNT;
 	return sp_side_in6(t, &p->dst) ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 }
 

@@ -12,7 +12,7 @@ $(B)/tests/scenario/kernel.o: tests/scenario/kernel.c $(SKEL)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(B)/scenario: $(SCENARIO_OBJ) $(SCENARIO_LIB) $(B)/libhost.a
+$(B)/scenario: $(SCENARIO_OBJ) $(SCENARIO_LIB) $(POLICY_OBJ) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: check-scenario check-scenario-runner check-rfc-table

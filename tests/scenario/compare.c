@@ -28,9 +28,10 @@ static int compare_state(struct tengine *a, struct tengine *b, char *text, size_
 {
 	const struct sp_state *sa = a->core->t.state, *sb = b->core->t.state;
 
-	for (int i = 0; i < SP_CLASS_COUNT; i++)
+	for (int i = 0; i <= SP_CLASS_ALIAS; i++)
 		if (sa->count[i] != sb->count[i]) {
-			snprintf(text, len, "%s conversations: %s counts %u, %s counts %u", sp_class_name((unsigned)i),
+			snprintf(text, len, "%s conversations: %s counts %u, %s counts %u",
+				 i == SP_CLASS_ALIAS ? "second keys of" : sp_class_name((unsigned)i),
 				 a->ops->name, sa->count[i], b->ops->name, sb->count[i]);
 			return -1;
 		}
@@ -85,9 +86,31 @@ static int compare_flows(struct tengine *a, struct tengine *b, char *text, size_
 	return 0;
 }
 
+/* Of the ports, those that a second key uses: the others are looked at by tables_check(). */
+static int compare_ports(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	const struct sp_tables *ta = &a->core->t, *tb = &b->core->t;
+
+	for (sp_u32 i = 0; ta->nat->slots && i < ta->config->sets * SP_WAYS; i++) {
+		const struct sp_alias *alias = (const struct sp_alias *)&ta->flows[i];
+		const struct sp_port *pa, *pb;
+
+		if (alias->phase != SP_PHASE_ALIAS || !alias->port)
+			continue;
+		pa = &ta->ports[alias->port - 1];
+		pb = &tb->ports[alias->port - 1];
+		if (pa->owner == pb->owner && pa->displaced == pb->displaced)
+			continue;
+		snprintf(text, len, "port %u: %s has owner %llx, %u displaced, %s has %llx, %u", (alias->port - 1) & 0xffff,
+			 a->ops->name, pa->owner, pa->displaced, b->ops->name, pb->owner, pb->displaced);
+		return -1;
+	}
+	return 0;
+}
+
 int tables_compare(struct tengine *a, struct tengine *b, char *text, size_t len)
 {
 	if (compare_counters(a, b, text, len) || compare_state(a, b, text, len))
 		return -1;
-	return compare_flows(a, b, text, len);
+	return compare_flows(a, b, text, len) || compare_ports(a, b, text, len) ? -1 : 0;
 }

@@ -20,10 +20,11 @@
 #include <unistd.h>
 
 #include "engine_api.h"
+#include "packet.h"
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
 
-#define OUT_MAX 70000
+#define MAPS 8
 
 struct kernel {
 	struct tengine t; /* first: the two are cast into each other */
@@ -33,8 +34,9 @@ struct kernel {
 	struct sp_counter *percpu; /* SP_REASON_COUNT * cpus */
 	struct sp_counter before[SP_REASON_COUNT];
 	sp_u32 sets_max;
-	void *maps[6];
-	size_t map_len[6];
+	sp_u32 has_image; /* bits of slots */
+	void *maps[MAPS];
+	size_t map_len[MAPS];
 };
 
 static const sp_u64 test_secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
@@ -55,6 +57,7 @@ static int load(struct kernel *k, sp_u32 sets, const char **what)
 	k->tc->rodata->sp_test_mode = 1;
 	bpf_map__set_max_entries(k->tc->maps.sp_sets, sets);
 	bpf_map__set_max_entries(k->tc->maps.sp_flows, sets * SP_WAYS);
+	bpf_map__set_max_entries(k->tc->maps.sp_ports, TENGINE_NAT_SLOTS * SP_NAT_PORTS);
 	*what = "load sally_tc";
 	rc = sally_tc__load(k->tc);
 	return rc;
@@ -110,7 +113,9 @@ static int map_tables(struct kernel *k)
 	t->sketch = map_memory(k, 3, k->tc->maps.sp_sketch);
 	t->config = map_memory(k, 4, k->tc->maps.sp_config);
 	t->state = map_memory(k, 5, k->tc->maps.sp_state);
-	return t->sets && t->flows && t->frags && t->sketch && t->config && t->state ? 0 : -errno;
+	t->nat = map_memory(k, 6, k->tc->maps.sp_nat);
+	t->ports = map_memory(k, 7, k->tc->maps.sp_ports);
+	return t->sets && t->flows && t->frags && t->sketch && t->config && t->state && t->nat && t->ports ? 0 : -errno;
 }
 
 static void kernel_close(struct tengine *t)
@@ -119,7 +124,7 @@ static void kernel_close(struct tengine *t)
 
 	if (!k)
 		return;
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < MAPS; i++)
 		if (k->maps[i])
 			munmap(k->maps[i], k->map_len[i]);
 	sally_xdp__destroy(k->xdp);
@@ -158,6 +163,39 @@ static int clear_counters(struct kernel *k)
 	return 0;
 }
 
+/* As ctl/generation.c does it: a map of its own for each image. */
+static int kernel_image(struct tengine *t, sp_u32 generation, const struct sp_image *image)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	struct kernel *k = (struct kernel *)t;
+	sp_u32 slot = generation % SP_IMAGE_SLOTS;
+	int images = bpf_map__fd(k->tc->maps.sp_images), fd, rc = 0;
+	size_t bytes = image ? image->n * sizeof(image->v[0]) : 0;
+	void *at;
+
+	if (!image) {
+		if (k->has_image & 1u << slot && bpf_map_delete_elem(images, &slot))
+			return -errno;
+		k->has_image &= ~(1u << slot);
+		return 0;
+	}
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sp_image", 4, sizeof(image->v[0]), image->n, &opts);
+	if (fd < 0)
+		return fd;
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED) {
+		rc = -errno;
+	} else {
+		memcpy(at, image->v, bytes);
+		munmap(at, bytes);
+	}
+	if (!rc)
+		rc = bpf_map_update_elem(images, &slot, &fd, BPF_ANY) ? -errno : 0;
+	k->has_image |= 1u << slot;
+	close(fd);
+	return rc;
+}
+
 static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 {
 	struct kernel *k = (struct kernel *)t;
@@ -173,7 +211,15 @@ static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 	memset(tb->frags, 0, sizeof(tb->frags[0]) * SP_FRAG_COUNT);
 	memset(tb->sketch, 0, sizeof(tb->sketch[0]) * SP_SKETCH_ROWS * SP_SKETCH_ROW);
 	memset(tb->state, 0, sizeof(*tb->state));
+	memset(tb->ports, 0, sizeof(tb->ports[0]) * SP_NAT_PORTS * tb->nat->slots);
+	memset(tb->nat, 0, sizeof(*tb->nat));
 	*tb->config = fresh;
+	for (sp_u32 slot = 0; slot < SP_IMAGE_SLOTS; slot++) {
+		const int rc = kernel_image(t, slot, NULL);
+
+		if (rc)
+			return rc;
+	}
 	return clear_counters(k);
 }
 
@@ -236,16 +282,16 @@ static int write_test(struct kernel *k, const struct sp_engine_packet *p)
 	test.hook = p->hook;
 	test.bare_ip = p->bare_ip;
 	test.forwarded = p->forwarded;
+	test.zone_from = p->zone_from;
 	return bpf_map_update_elem(k->test_fd, &zero, &test, BPF_ANY) ? -errno : 0;
 }
 
-static int run_program(struct kernel *k, const struct sp_engine_packet *p, int at_xdp, sp_u32 *retval)
+static int run_program(struct kernel *k, const struct sp_engine_packet *p, int at_xdp, sp_u8 *out, sp_u32 *retval)
 {
-	static sp_u8 out[OUT_MAX];
 	struct __sk_buff ctx = { .gso_segs = p->gso_segs > 1 ? p->gso_segs : 0,
 				 .gso_size = p->gso_segs > 1 ? 1448 : 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->data, .data_size_in = p->len, .data_out = out,
-		    .data_size_out = sizeof(out), .repeat = 1);
+		    .data_size_out = PKT_MAX, .repeat = 1);
 	struct bpf_program *prog;
 
 	if (at_xdp)
@@ -259,7 +305,7 @@ static int run_program(struct kernel *k, const struct sp_engine_packet *p, int a
 	if (bpf_prog_test_run_opts(bpf_program__fd(prog), &o))
 		return errno == EINVAL && (p->len < 54 || p->len > 3000) ? -ENOTSUP : -errno;
 	*retval = o.retval;
-	return 0;
+	return o.data_size_out == p->len ? 0 : -EPROTO;
 }
 
 /* The one counter that grew by one packet is the reason. */
@@ -286,26 +332,26 @@ static int find_reason(struct kernel *k, struct sp_engine_result *out)
 	return 0;
 }
 
-static int kernel_judge(struct tengine *t, const struct sp_engine_packet *p, struct sp_engine_result *out)
+static int kernel_judge(struct tengine *t, const struct sp_engine_packet *p, sp_u8 *out, struct sp_engine_result *result)
 {
 	struct kernel *k = (struct kernel *)t;
 	int at_xdp = k->xdp && p->hook == SP_HOOK_INGRESS, rc;
 	sp_u32 retval = 0;
 
-	memset(out, 0, sizeof(*out));
+	memset(result, 0, sizeof(*result));
 	if (p->len < 14 || (at_xdp && p->gso_segs > 1))
 		return -ENOTSUP;
 	rc = write_test(k, p);
 	if (!rc)
-		rc = run_program(k, p, at_xdp, &retval);
+		rc = run_program(k, p, at_xdp, out, &retval);
 	if (rc)
 		return rc;
 	if (at_xdp && retval != XDP_PASS && retval != XDP_DROP)
 		return -EPROTO;
 	if (!at_xdp && retval != TC_ACT_OK && retval != TC_ACT_SHOT && retval != (sp_u32)TC_ACT_UNSPEC)
 		return -EPROTO;
-	out->verdict = retval == (at_xdp ? (sp_u32)XDP_DROP : (sp_u32)TC_ACT_SHOT) ? SP_DROP : SP_PASS;
-	return find_reason(k, out);
+	result->verdict = retval == (at_xdp ? (sp_u32)XDP_DROP : (sp_u32)TC_ACT_SHOT) ? SP_DROP : SP_PASS;
+	return find_reason(k, result);
 }
 
 const struct tengine_ops tengine_tc = {
@@ -314,6 +360,7 @@ const struct tengine_ops tengine_tc = {
 	.close = kernel_close,
 	.reset = kernel_reset,
 	.judge = kernel_judge,
+	.image = kernel_image,
 	.counters = kernel_counters,
 };
 
@@ -323,5 +370,6 @@ const struct tengine_ops tengine_xdp = {
 	.close = kernel_close,
 	.reset = kernel_reset,
 	.judge = kernel_judge,
+	.image = kernel_image,
 	.counters = kernel_counters,
 };

@@ -30,11 +30,10 @@ static const char usage[] =
 	"  --random N      N random packets, ten times, on the kernel's engines against the native one\n"
 	"exit: 0 all passed, 1 something failed, 2 usage\n";
 
-/* Reasons that no scenario can produce: a configuration (tests/net/test_apply.py) or two processors are needed. */
+/* Reasons that no scenario can produce: two processors are needed (tests/unit/table.c makes it). */
 static int needs_more_than_a_scenario(unsigned reason)
 {
-	return reason == SP_R_NONE || reason == SP_R_NEW_PERMITTED || reason == SP_R_BLOCKED || reason == SP_R_REVOKED ||
-	       reason == SP_R_BUSY;
+	return reason == SP_R_NONE || reason == SP_R_BUSY;
 }
 
 /* One file with the names of one family. 0 passed, 1 failed. */

@@ -19,16 +19,27 @@ const struct tengine_ops *tengine_by_name(const char *name)
 	return NULL;
 }
 
+static void free_engine(struct sp_engine *e)
+{
+	if (e && e->t.nat)
+		e->t.nat->slots = TENGINE_NAT_SLOTS; /* the ports that it has */
+	sp_engine_free(e);
+}
+
 static int native_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 {
 	struct sp_engine *fresh = sp_engine_new(capacity, flags, test_secret);
 
 	if (!fresh)
 		return -ENOMEM;
-	if (t->core) {
-		fresh->side = t->core->side;
-		sp_engine_free(t->core);
+	if (sp_engine_nat(fresh, TENGINE_NAT_SLOTS)) {
+		sp_engine_free(fresh);
+		return -ENOMEM;
 	}
+	fresh->t.nat->slots = 0;
+	if (t->core)
+		fresh->side = t->core->side;
+	free_engine(t->core);
 	t->core = fresh;
 	return 0;
 }
@@ -52,14 +63,25 @@ static void native_close(struct tengine *t)
 {
 	if (!t)
 		return;
-	sp_engine_free(t->core);
+	free_engine(t->core);
 	free(t);
 }
 
-static int native_judge(struct tengine *t, const struct sp_engine_packet *p, struct sp_engine_result *out)
+static int native_judge(struct tengine *t, const struct sp_engine_packet *p, sp_u8 *out, struct sp_engine_result *result)
 {
-	memset(out, 0, sizeof(*out));
-	sp_engine_packet(t->core, p, NULL, out);
+	struct sp_engine_packet in = *p;
+
+	in.out = out;
+	memset(result, 0, sizeof(*result));
+	sp_engine_packet(t->core, &in, NULL, result);
+	if (!result->rewritten)
+		memcpy(out, p->data, p->len);
+	return 0;
+}
+
+static int native_image(struct tengine *t, sp_u32 generation, const struct sp_image *image)
+{
+	t->core->images[generation % SP_IMAGE_SLOTS] = image ? image->v : NULL;
 	return 0;
 }
 
@@ -75,5 +97,6 @@ const struct tengine_ops tengine_native = {
 	.close = native_close,
 	.reset = native_reset,
 	.judge = native_judge,
+	.image = native_image,
 	.counters = native_counters,
 };

@@ -38,6 +38,7 @@ struct pkt {
 	sp_u8 proto;
 	sp_u8 src[16], dst[16];
 	sp_u16 sport, dport;
+	char sport_var, dport_var, id_var; /* it is what this letter stands for (id: of a query); 0: as it says */
 	long ttl, tos, ip_id, ip_version, ip_hlen, ip_len; /* overrides */
 	int df, evil, bad_ip_sum;
 	int ip_opts;
@@ -79,6 +80,7 @@ struct words {
 	char **w;
 	int n, at;
 	int family; /* of names: 4 or 6 */
+	char var; /* words_endpoint(): the port was "$x"; else 0 */
 	char *err; /* receives the error text */
 	size_t err_len;
 };
@@ -91,6 +93,10 @@ int words_number(struct words *ws, sp_u64 max, sp_u64 *out); /* decimal, hex, su
 int words_hex(struct words *ws, sp_u8 *out, int max); /* "0a 0b0c" up to the first word that is not hex: bytes, or -1 */
 /* An address or a name of the cast, with ":PORT" when port is wanted. Family into *family. */
 int words_endpoint(struct words *ws, int want_port, sp_u8 *family, sp_u8 addr[16], sp_u16 *port);
+/* The letter of "$x", or 0: it is no such word. */
+char words_var(const char *word);
+/* Addresses of the member of the cast that is number i; NULL: there are no more. */
+const char *cast_name(size_t i, const char **v4, const char **v6);
 
 /* Protocol by name or number; -1. */
 int proto_by_name(const char *name, int family);

@@ -249,6 +249,9 @@ int pkt_parse_l4_feature(struct words *ws, struct pkt *p, const char *word)
 		return n < 0 ? -1 : 1;
 	}
 	if (p->body == PKT_BODY_ICMP && !strcmp(word, "echo-id")) {
+		p->id_var = words_var(words_peek(ws));
+		if (p->id_var)
+			return words_next(ws) ? 1 : -1;
 		if (words_number(ws, 65535, &v))
 			return -1;
 		p->icmp_rest = (sp_u32)v << 16 | (p->icmp_rest & 0xffff);

@@ -223,10 +223,12 @@ static int parse_ends(struct words *ws, struct pkt *p, const char *proto_word)
 	p->proto = (sp_u8)proto;
 	if (words_endpoint(ws, ports, &p->family, p->src, &p->sport))
 		return -1;
+	p->sport_var = ws->var;
 	if (!words_take(ws, ">"))
 		return words_fail(ws, "between the two ends stands '>'");
 	if (words_endpoint(ws, ports, &family, p->dst, &p->dport))
 		return -1;
+	p->dport_var = ws->var;
 	if (family != p->family)
 		return words_fail(ws, "the two ends are not of one family");
 	return 0;

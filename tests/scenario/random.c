@@ -161,7 +161,7 @@ static void say_packet(const struct sp_engine_packet *e, char *text, size_t len)
 /* One packet on both. 0 same, 1 it could not be shown, -1 text says what differs. */
 static int one_packet(struct dice *d, struct tengine *t, struct tengine *twin, sp_u64 now_ns, char *text, size_t len)
 {
-	static sp_u8 bytes[PKT_MAX];
+	static sp_u8 bytes[PKT_MAX], out[2][PKT_MAX];
 	static const sp_u8 zones[2] = { SP_ZONE_OUTSIDE, SP_ZONE_INSIDE };
 	int inside = (int)roll(d, 2), self = one_in(d, 6), rc;
 	struct sp_engine_result a, b;
@@ -177,11 +177,11 @@ static int one_packet(struct dice *d, struct tengine *t, struct tengine *twin, s
 	e.zone = zones[one_in(d, 20) ? !inside : inside];
 	e.hook = self ? SP_HOOK_EGRESS : SP_HOOK_INGRESS;
 	e.forwarded = self && one_in(d, 4);
-	rc = t->ops->judge(t, &e, &a);
+	rc = t->ops->judge(t, &e, out[0], &a);
 	if (rc == -ENOTSUP)
 		return 1;
 	if (!rc)
-		rc = twin->ops->judge(twin, &e, &b);
+		rc = twin->ops->judge(twin, &e, out[1], &b);
 	say_packet(&e, hex, sizeof(hex));
 	if (rc)
 		snprintf(text, len, "the packet could not be judged: %s: zone %u hook %u %s", strerror(-rc), e.zone, e.hook,

@@ -140,6 +140,10 @@ static int parse_setup(struct words *ws, struct script *s, const char *word)
 		return parse_engines(ws, s);
 	if (!strcmp(word, "family"))
 		return parse_family(ws, s);
+	if (!strcmp(word, "nat"))
+		return script_parse_nat(ws, s);
+	if (!strcmp(word, "listens"))
+		return script_parse_listens(ws, s);
 	return 0;
 }
 
@@ -168,6 +172,40 @@ static int parse_line(struct script *s, struct words *ws, int line)
 	return 0;
 }
 
+/*
+ * A line that ends with an open brace and holds nothing else but the command begins a block: its lines, up to one that holds
+ * only a closing brace, become s->block. Returns how many lines were read, or -1.
+ */
+static int read_block(struct script *s, struct words *ws, FILE *f)
+{
+	char *line = NULL;
+	size_t room = 0, len = 0;
+	int lines = 0, done = 0;
+
+	free(s->block);
+	s->block = NULL;
+	if (ws->n < 2 || ws->n > 3 || strcmp(ws->w[ws->n - 1], "{") != 0)
+		return 0;
+	while (!done && getline(&line, &room, f) >= 0) {
+		const size_t more = strlen(line);
+
+		lines++;
+		done = line[strspn(line, " \t")] == '}';
+		if (done)
+			break;
+		s->block = realloc(s->block, len + more + 1);
+		if (!s->block)
+			abort();
+		memcpy(s->block + len, line, more + 1);
+		len += more;
+	}
+	free(line);
+	if (!s->block)
+		s->block = calloc(1, 1);
+	ws->w[ws->n++] = "}";
+	return done ? lines : words_fail(ws, "the block does not end with a line of '}'");
+}
+
 static void defaults(struct script *s, const char *path, int family)
 {
 	memset(s, 0, sizeof(*s));
@@ -178,7 +216,14 @@ static void defaults(struct script *s, const char *path, int family)
 	s->capacity = 1000;
 	s->side.inside4_net = htonl(0x0a000000);
 	s->side.inside4_mask = htonl(0xffffff00);
+	s->side.me_outside4 = htonl(0xc000020a);
+	s->side.me_inside4 = htonl(0x0a000001);
+	s->side.dmz4_net = htonl(0x0a000200);
+	s->side.dmz4_mask = htonl(0xffffff00);
 	inet_pton(AF_INET6, "2a00:1::", s->side.inside6.b);
+	inet_pton(AF_INET6, "2a00:5::10", s->side.me6[0].b);
+	inet_pton(AF_INET6, "2a00:1::1", s->side.me6[1].b);
+	inet_pton(AF_INET6, "2a00:6::", s->side.dmz6.b);
 	s->side.inside6_bits = 64;
 }
 
@@ -186,7 +231,7 @@ int script_read(struct script *s, const char *path, int family, char *err, size_
 {
 	char *w[MAX_WORDS], what[300] = "", *line = NULL;
 	size_t room = 0;
-	int number = 0, rc = 0;
+	int number = 0, rc = 0, block;
 	FILE *f = fopen(path, "r");
 
 	defaults(s, path, family);
@@ -195,11 +240,13 @@ int script_read(struct script *s, const char *path, int family, char *err, size_
 		return -1;
 	}
 	while (rc == 0 && !script_is_elsewhere(s) && getline(&line, &room, f) >= 0) {
-		struct words ws = { w, 0, 0, family, what, sizeof(what) };
+		struct words ws = { .w = w, .family = family, .err = what, .err_len = sizeof(what) };
 
 		number++;
 		ws.n = cut_words(line, w);
-		rc = parse_line(s, &ws, number);
+		block = read_block(s, &ws, f);
+		rc = block < 0 ? -1 : parse_line(s, &ws, number);
+		number += block > 0 ? block : 0;
 	}
 	free(line);
 	fclose(f);
@@ -216,8 +263,12 @@ int script_read(struct script *s, const char *path, int family, char *err, size_
 
 void script_free(struct script *s)
 {
-	for (int i = 0; i < s->n; i++)
+	for (int i = 0; i < s->n; i++) {
 		pkt_free(&s->steps[i].pkt);
+		sp_image_free(&s->steps[i].image);
+	}
+	free(s->block);
+	s->block = NULL;
 	free(s->steps);
 	s->steps = NULL;
 	s->n = 0;

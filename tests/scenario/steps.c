@@ -6,16 +6,34 @@
 
 #include "script.h"
 
+#define IN SP_ZONE_INSIDE
+#define OUT SP_ZONE_OUTSIDE
+#define DMZ SCRIPT_ZONE_DMZ
+#define COMES SP_HOOK_INGRESS
+#define LEAVES SP_HOOK_EGRESS
+
 static const struct arrow arrows[] = {
-	{ "in>", SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0 }, /* comes in from the inside */
-	{ "out>", SP_ZONE_OUTSIDE, SP_HOOK_INGRESS, 0 }, /* comes in from the outside */
-	{ "self>", SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, 0 }, /* this machine sends it to the outside */
-	{ "self-in>", SP_ZONE_INSIDE, SP_HOOK_EGRESS, 0 }, /* this machine sends it to the inside */
-	{ "fwd>", SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, 1 }, /* forwarded, leaves to the outside */
-	{ "fwd-in>", SP_ZONE_INSIDE, SP_HOOK_EGRESS, 1 }, /* forwarded, leaves to the inside */
+	{ "in>", IN, COMES, 0, 0, 0 }, /* comes in from the inside */
+	{ "out>", OUT, COMES, 0, 0, 0 }, /* comes in from the outside */
+	{ "dmz>", DMZ, COMES, 0, 0, 0 }, /* comes in from the zone dmz */
+	{ "self>", OUT, LEAVES, 0, 0, 0 }, /* this machine sends it to the outside */
+	{ "self-in>", IN, LEAVES, 0, 0, 0 }, /* this machine sends it to the inside */
+	{ "self-dmz>", DMZ, LEAVES, 0, 0, 0 }, /* this machine sends it to the zone dmz */
+	{ "fwd>", OUT, LEAVES, 1, IN, 0 }, /* forwarded, leaves to the outside; came in from the inside */
+	{ "fwd-in>", IN, LEAVES, 1, OUT, 0 }, /* forwarded, leaves to the inside; came in from the outside */
+	/* comes in here and, if it is let in, leaves there */
+	{ "in-out>", IN, COMES, 0, 0, OUT },
+	{ "in-in>", IN, COMES, 0, 0, IN },
+	{ "in-dmz>", IN, COMES, 0, 0, DMZ },
+	{ "out-in>", OUT, COMES, 0, 0, IN },
+	{ "out-dmz>", OUT, COMES, 0, 0, DMZ },
+	{ "out-out>", OUT, COMES, 0, 0, OUT },
+	{ "dmz-out>", DMZ, COMES, 0, 0, OUT },
+	{ "dmz-in>", DMZ, COMES, 0, 0, IN },
+	{ "dmz-dmz>", DMZ, COMES, 0, 0, DMZ },
 };
 
-static const struct arrow *arrow_by_word(const char *word)
+const struct arrow *script_arrow(const char *word)
 {
 	for (size_t i = 0; word && i < sizeof(arrows) / sizeof(arrows[0]); i++)
 		if (!strcmp(arrows[i].word, word))
@@ -64,6 +82,8 @@ static int parse_expectation(struct words *ws, struct step *st)
 			return words_fail(ws, "at most %d expectations", SCRIPT_EXPECTS);
 		st->expect[st->expects++] = (sp_u8)reason;
 	} while (words_take(ws, "or"));
+	if (words_take(ws, "as"))
+		return script_parse_rewrite(ws, &st->pkt, &st->as) ? -1 : 1;
 	return 1;
 }
 
@@ -94,7 +114,7 @@ static int parse_repeat(struct script *s, struct words *ws, int line)
 	if (words_number(ws, 100000, &n))
 		return -1;
 	st->repeat = (unsigned)n;
-	while ((w = words_next(ws)) && !(st->arrow = arrow_by_word(w)))
+	while ((w = words_next(ws)) && !(st->arrow = script_arrow(w)))
 		if (parse_stepper(ws, st, w))
 			return -1;
 	if (!st->arrow)
@@ -168,6 +188,12 @@ static int parse_flow(struct script *s, struct words *ws, int line)
 	if (!known && strcmp(w, "gone") != 0)
 		return words_fail(ws, "'%s' is not a phase: ESTABLISHED, SYN-SENT, unanswered, answered, ..., gone", w);
 	st->initiator = words_take(ws, "begun");
+	if (words_take(ws, "by")) {
+		w = words_next(ws);
+		if (!w)
+			return words_fail(ws, "'by' is followed by the name of a line of the policy");
+		snprintf(st->by, sizeof(st->by), "%s", w);
+	}
 	return 1;
 }
 
@@ -203,98 +229,9 @@ static int parse_count(struct script *s, struct words *ws, int line)
 	return words_number(ws, ~0ULL, &st->number) ? -1 : 1;
 }
 
-struct handshake {
-	sp_u64 seq, peer, win, peer_win, wscale;
-	int no_scale;
-};
-
-static int parse_handshake(struct words *ws, struct handshake *h)
-{
-	struct {
-		const char *word;
-		sp_u64 max, *to;
-	} numbers[] = { { "seq", 0xffffffffu, &h->seq },
-			{ "peer", 0xffffffffu, &h->peer },
-			{ "win", 65535, &h->win },
-			{ "peer-win", 65535, &h->peer_win },
-			{ "wscale", 14, &h->wscale } };
-	int again = 1;
-
-	*h = (struct handshake){ .seq = 1000, .peer = 9000, .win = 64240, .peer_win = 64240, .wscale = 7 };
-	while (again) {
-		again = 0;
-		for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-			if (words_take(ws, numbers[i].word)) {
-				if (words_number(ws, numbers[i].max, numbers[i].to))
-					return -1;
-				again = 1;
-			}
-		if (words_take(ws, "noscale"))
-			again = h->no_scale = 1;
-	}
-	return 0;
-}
-
-static void handshake_packet(struct script *s, int line, const struct pkt *ends, int answer, const struct handshake *h,
-			     const struct arrow *arrow, int flags, int reason)
-{
-	struct step *st = script_new_step(s, STEP_PACKET, line);
-	struct pkt *p = &st->pkt;
-
-	*p = *ends;
-	st->arrow = arrow;
-	st->expect[st->expects++] = (sp_u8)reason;
-	p->proto = 6;
-	p->body = PKT_BODY_TCP;
-	p->flags = (sp_u8)flags;
-	p->seq = (sp_u32)(answer ? h->peer : h->seq) + (flags == 0x10);
-	p->ack = flags & 0x10 ? (sp_u32)(answer ? h->seq : h->peer) + 1 : 0;
-	p->win = (sp_u16)(answer ? h->peer_win : h->win);
-	if (answer) {
-		memcpy(p->src, ends->dst, 16);
-		memcpy(p->dst, ends->src, 16);
-		p->sport = ends->dport;
-		p->dport = ends->sport;
-	}
-	if (flags & 2 && !h->no_scale) {
-		sp_u8 opt[4] = { 1, 3, 3, (sp_u8)h->wscale };
-
-		memcpy(p->opt, opt, 4);
-		p->opts = 4;
-	} else if (!(flags & 2) && !h->no_scale) {
-		p->win = (sp_u16)(h->win >> h->wscale);
-	}
-}
-
-/* "connect in> john:40000 > web:80 [seq N] [peer N] [win N] [peer-win N] [wscale N | noscale]": a whole handshake. */
-static int parse_connect(struct script *s, struct words *ws, int line)
-{
-	const struct arrow *arrow = arrow_by_word(words_next(ws)), *back;
-	struct handshake h;
-	struct pkt ends;
-	sp_u8 family;
-
-	if (!arrow || !strcmp(arrow->word, "out>") || arrow->forwarded)
-		return words_fail(ws, "'connect' goes on with in>, self> or self-in>");
-	back = arrow_by_word(!strcmp(arrow->word, "self-in>") ? "in>" : "out>");
-	pkt_init(&ends);
-	if (words_endpoint(ws, 1, &ends.family, ends.src, &ends.sport) || !words_take(ws, ">") ||
-	    words_endpoint(ws, 1, &family, ends.dst, &ends.dport))
-		return words_fail(ws, "'connect in> john:40000 > web:80', as for a packet");
-	if (family != ends.family)
-		return words_fail(ws, "the two ends are not of one family");
-	if (parse_handshake(ws, &h))
-		return -1;
-	handshake_packet(s, line, &ends, 0, &h, arrow, 0x02,
-			 arrow->hook == SP_HOOK_EGRESS ? SP_R_NEW_SELF : SP_R_NEW_INSIDE);
-	handshake_packet(s, line, &ends, 1, &h, back, 0x12, SP_R_ANSWER);
-	handshake_packet(s, line, &ends, 0, &h, arrow, 0x10, SP_R_CONTINUES);
-	return 1;
-}
-
 int script_parse_step(struct script *s, struct words *ws, int line, const char *word)
 {
-	const struct arrow *arrow = arrow_by_word(word);
+	const struct arrow *arrow = script_arrow(word);
 	struct step *st;
 
 	if (arrow) {
@@ -305,7 +242,7 @@ int script_parse_step(struct script *s, struct words *ws, int line, const char *
 	if (!strcmp(word, "repeat"))
 		return parse_repeat(s, ws, line);
 	if (!strcmp(word, "connect"))
-		return parse_connect(s, ws, line);
+		return script_parse_connect(s, ws, line);
 	if (!strcmp(word, "wait"))
 		return parse_duration(ws, &script_new_step(s, STEP_WAIT, line)->number);
 	if (!strcmp(word, "flow"))
@@ -323,7 +260,19 @@ int script_parse_step(struct script *s, struct words *ws, int line, const char *
 		st->from_outside = words_take(ws, "from-outside");
 		return 1;
 	}
+	if (!strcmp(word, "config") || !strcmp(word, "apply") || !strcmp(word, "trial")) {
+		st = script_new_step(s, *word == 'c' ? STEP_CONFIG : STEP_APPLY, line);
+		if (*word == 't' && parse_duration(ws, &st->number) < 0)
+			return -1;
+		return script_parse_policy(s, ws, st);
+	}
+	if (!strcmp(word, "confirm"))
+		return script_new_step(s, STEP_CONFIRM, line) ? 1 : -1;
+	if (!strcmp(word, "undo")) {
+		st = script_new_step(s, STEP_UNDO, line);
+		return words_take(ws, "to") && words_number(ws, 1000, &st->number) ? -1 : 1;
+	}
 	if (!strcmp(word, "unanswered-max"))
 		return words_number(ws, 0xfffffffeu, &script_new_step(s, STEP_LIMIT, line)->number) ? -1 : 1;
-	return 0;
+	return script_parse_nat_step(s, ws, line, word);
 }

@@ -20,8 +20,20 @@ static const struct cast {
 	{ "stranger", "203.0.113.9", "2a00:3::9", "nobody that anybody asked for anything" },
 	{ "router", "192.0.2.33", "2a00:4::33", "a router on the way" },
 	{ "me", "192.0.2.10", "2a00:5::10", "this machine, outside" },
+	{ "me2", "192.0.2.11", "2a00:5::11", "this machine, outside, another address" },
 	{ "melan", "10.0.0.1", "2a00:1::1", "this machine, inside" },
+	{ "www", "10.0.2.10", "2a00:6::10", "a server in the zone dmz" },
+	{ "mail", "10.0.2.11", "2a00:6::11", "another server in the zone dmz" },
 };
+
+const char *cast_name(size_t i, const char **v4, const char **v6)
+{
+	if (i >= sizeof(cast) / sizeof(cast[0]))
+		return NULL;
+	*v4 = cast[i].v4;
+	*v6 = cast[i].v6;
+	return cast[i].name;
+}
 
 int words_fail(struct words *ws, const char *fmt, ...)
 {
@@ -132,12 +144,18 @@ static int parse_address(const char *text, int names_family, sp_u8 *family, sp_u
 	return 0;
 }
 
+char words_var(const char *word)
+{
+	return word && word[0] == '$' && word[1] >= 'a' && word[1] <= 'z' && !word[2] ? word[1] : 0;
+}
+
 int words_endpoint(struct words *ws, int want_port, sp_u8 *family, sp_u8 addr[16], sp_u16 *port)
 {
 	const char *w = words_next(ws);
 	char host[128], *colon = NULL, *end;
 	unsigned long value;
 
+	ws->var = 0;
 	if (!w)
 		return words_fail(ws, "an address is missing at the end of the line");
 	snprintf(host, sizeof(host), "%s", w);
@@ -146,8 +164,9 @@ int words_endpoint(struct words *ws, int want_port, sp_u8 *family, sp_u8 addr[16
 		if (!colon || !colon[1])
 			return words_fail(ws, "'%s' has no port; write name:port, 192.0.2.1:port or [2a00::1]:port", w);
 		*colon = 0;
-		value = strtoul(colon + 1, &end, 10);
-		if (*end || value > 65535)
+		ws->var = words_var(colon + 1);
+		value = ws->var ? 0 : strtoul(colon + 1, &end, 10);
+		if (!ws->var && (*end || value > 65535))
 			return words_fail(ws, "'%s' is not a port (in '%s')", colon + 1, w);
 		*port = (sp_u16)value;
 	}
