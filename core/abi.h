@@ -186,7 +186,8 @@ struct sp_alias {
 	sp_u32 port; /* struct sp_port that it uses: index + 1; 0: none */
 	sp_u32 born_s; /* of the conversation */
 	sp_u32 slot; /* of struct sp_nat_addrs whose address it uses, + 1; 0: none */
-	sp_u64 pad_[6];
+	sp_u32 asked; /* when the kernel was last asked whether the address is still this machine's: boot clock >> 30 */
+	sp_u32 pad_[11];
 };
 _Static_assert(sizeof(struct sp_alias) == 128, "as large as a conversation");
 _Static_assert(__builtin_offsetof(struct sp_alias, phase) == __builtin_offsetof(struct sp_flow, phase), "same place");

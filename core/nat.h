@@ -56,35 +56,44 @@ SP_GLOBAL sp_u32 sp_nat_slot_of(sp_u32 addr)
 	return 0;
 }
 
+/* May slot i be used for what leaves by interface ifindex? pool: those of a pool are in force. */
+SP_GLOBAL int sp_nat_suits(sp_u32 i, sp_u32 pool, sp_u32 ifindex)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+	sp_u32 flags, of;
+
+	SP_OPAQUE(i);
+	if (!nat || i >= SP_NAT_SLOTS || i >= nat->slots || !SP_READ(nat->slot[i].addr))
+		return 0;
+	flags = SP_READ(nat->slot[i].flags);
+	of = SP_READ(nat->slot[i].ifindex);
+	if (!(flags & SP_SLOT_MAPS) || !(flags & SP_SLOT_POOL) != !pool)
+		return 0;
+	return pool || !of || of == ifindex;
+}
+
 /*
  * The slot to translate to: among those of a pool the one that belongs to this host (RFC 4787 REQ-2: always the same), else
  * that of the interface where the packet leaves. Number + 1, or 0.
  */
 SP_GLOBAL sp_u32 sp_nat_choose(struct sp_pkt *p)
 {
-	struct sp_nat_addrs *nat = sp_nat_get();
 	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
 	const sp_u32 pool = more ? more->pool_count : 0;
 	sp_u32 nth, last = 0;
 
-	if (!p || !nat)
+	if (!p)
 		return 0;
 	/* the nth of the pool, by the host's address */
 	nth = (sp_u32)(((sp_u64)(p->src.w32[0] * 0x9e3779b9u) * pool) >> 32);
-	for (sp_u32 i = 0; i < SP_NAT_SLOTS && i < SP_READ(nat->used) && i < nat->slots; i++) {
-		const sp_u32 flags = SP_READ(nat->slot[i].flags), ifindex = SP_READ(nat->slot[i].ifindex);
-
-		if (!SP_READ(nat->slot[i].addr) || !(flags & SP_SLOT_MAPS) || !(flags & SP_SLOT_POOL) != !pool)
+	for (sp_u32 i = 0; i < SP_NAT_SLOTS; i++) {
+		if (!sp_nat_suits(i, pool, p->ifindex))
 			continue;
-		if (pool) {
-			last = i + 1;
-			if (!nth--)
-				return last;
-		} else if (!ifindex || ifindex == p->ifindex) {
-			return i + 1;
-		}
+		last = i + 1;
+		if (!nth--)
+			break;
 	}
-	return last; /* a pool that is not all there yet */
+	return last; /* a pool may not be all there yet */
 }
 
 /* ---- ports ----------------------------------------------------------------------------------------------------------- */
@@ -540,6 +549,12 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		p->new_port = a->key.port[end];
 		i = a->slot - 1;
 		SP_OPAQUE(i);
+		/* user space may be dead: about once a second ask the kernel itself, too (a pool need not be its own) */
+		if (a->asked != (sp_u32)(p->now_ns >> 30) && i < SP_NAT_SLOTS &&
+		    !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL)) {
+			a->asked = (sp_u32)(p->now_ns >> 30);
+			p->ask = 1;
+		}
 		/* we no longer have the address that it is known by: it ends, and nothing else */
 		if (i < SP_NAT_SLOTS && SP_READ(nat->slot[i].addr) != p->new4) {
 			SP_WRITE(f->flags, f->flags | SP_FLOW_KILLED);
@@ -565,7 +580,8 @@ SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
 	if (!sp_nat_get())
 		return SP_R_FORWARDED;
 	reason = sp_nat_known(p);
-
+	if (p->ask && reason == SP_R_FORWARDED && !sp_is_mine(dev, p))
+		reason = sp_nat_settle(p, SP_R_NAT_ADDRESS);
 	if (reason == SP_NAT_MISSING) {
 		reason = sp_nat_give(dev, p);
 		if (reason == SP_R_NONE)

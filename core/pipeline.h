@@ -13,6 +13,7 @@
  *   sp_image_at(slot, line)          a line of the compiled policy; SP_NULL: there is none
  *   sp_nat_get(), sp_port_at(i)      this machine's addresses at the outside (SP_NULL: nothing is translated), its ports
  *   sp_listens(dev, p, port)         does this machine itself use that port (host order), against p's destination?
+ *   sp_is_mine(dev, p)               is p->new4 (still) an address of this machine?
  *   sp_put(dev, off, from, n)        stores n (constant) bytes; sp_fix(): see rewrite.h
  *   sp_route_zone(dev, p)            zone of p's destination
  *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?

@@ -262,8 +262,13 @@ SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 #define SP_ROUTE_NO_FORWARDING (-1)
 #define SP_ROUTE_UNKNOWN (-2)
 
-/* Which interface leads to p's destination (back: source)? Its index; 0: this machine, or nowhere; or one of the above. */
-SP_GLOBAL int sp_route(sp_dev *dev, struct sp_pkt *p, sp_u32 back)
+enum sp_route_to { SP_ROUTE_DST = 0, SP_ROUTE_SRC = 1, SP_ROUTE_NEW4 = 2 };
+
+/*
+ * Which interface leads to p's destination (or source, or the address that it gets)? Its index; 0: this machine, or nowhere;
+ * or one of the above.
+ */
+SP_GLOBAL int sp_route(sp_dev *dev, struct sp_pkt *p, sp_u32 to)
 {
 	struct bpf_fib_lookup fib = {};
 	long ret;
@@ -273,11 +278,11 @@ SP_GLOBAL int sp_route(sp_dev *dev, struct sp_pkt *p, sp_u32 back)
 	fib.ifindex = p->ifindex;
 	if (p->family == SP_IPV4) {
 		fib.family = SP_AF_INET;
-		fib.ipv4_src = back ? p->dst.w32[0] : p->src.w32[0];
-		fib.ipv4_dst = back ? p->src.w32[0] : p->dst.w32[0];
+		fib.ipv4_src = to == SP_ROUTE_SRC ? p->dst.w32[0] : p->src.w32[0];
+		fib.ipv4_dst = to == SP_ROUTE_SRC ? p->src.w32[0] : to == SP_ROUTE_DST ? p->dst.w32[0] : p->new4;
 	} else {
 		fib.family = SP_AF_INET6;
-		if (back) {
+		if (to == SP_ROUTE_SRC) {
 			__builtin_memcpy(fib.ipv6_src, &p->dst, 16);
 			__builtin_memcpy(fib.ipv6_dst, &p->src, 16);
 		} else {
@@ -309,7 +314,7 @@ SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (sp_is_zero(&p->src) || (p->family == SP_IPV6 && sp_is_link_local6(&p->src)))
 		return 1;
-	out = sp_route(dev, p, 1);
+	out = sp_route(dev, p, SP_ROUTE_SRC);
 	return out < 0 || out == (int)p->ifindex; /* a host has nothing to compare with */
 }
 
@@ -329,7 +334,7 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 	}
 	out = p->ifindex;
 	if (p->hook == SP_HOOK_INGRESS) {
-		to = sp_route(dev, p, 0);
+		to = sp_route(dev, p, SP_ROUTE_DST);
 		if (to == SP_ROUTE_UNKNOWN)
 			return SP_ZONE_NONE;
 		if (to <= 0)
@@ -338,6 +343,12 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 	}
 	i = bpf_map_lookup_elem(&sp_ifaces, &out);
 	return i ? i->zone : SP_ZONE_NONE;
+}
+
+/* A route to it that leaves says that it is somebody else's by now. */
+SP_INLINE int sp_is_mine(sp_dev *dev, struct sp_pkt *p)
+{
+	return sp_test_mode || sp_route(dev, p, SP_ROUTE_NEW4) <= 0;
 }
 
 /* Does a socket of this machine have that port (host order), against p's destination? Asked at TC egress only. */

@@ -183,6 +183,11 @@ SP_INLINE sp_u8 sp_route_zone(sp_dev *dev, const struct sp_pkt *p)
 	return (sp_u8)sp_side_zone(&sp_host->side, sp_nat_get(), p);
 }
 
+SP_INLINE int sp_is_mine(sp_dev *dev, const struct sp_pkt *p)
+{
+	return 1;
+}
+
 SP_INLINE int sp_listens(sp_dev *dev, const struct sp_pkt *p, sp_u32 port)
 {
 	return sp_side_listens(&sp_host->side, port);

@@ -39,6 +39,7 @@ struct sp_flow *sp_flow_at(sp_u32 i);
 struct sp_frag *sp_frag_at(sp_u32 i);
 sp_u32 *sp_sketch_at(sp_u32 i);
 struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line);
+int sp_is_mine(sp_dev *dev, const struct sp_pkt *p);
 int sp_put(sp_dev *dev, sp_u32 off, const void *from, sp_u32 n);
 int sp_listens(sp_dev *dev, const struct sp_pkt *p, sp_u32 port);
 struct sp_nat_addrs *sp_nat_get(void);
