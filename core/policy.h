@@ -194,8 +194,8 @@ SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (reason == SP_R_UNINVITED)
 		return reason;
-	/* RFC 6092 REC-5, RFC 2827: the inside speaks with its own addresses */
-	if (p->zone != SP_ZONE_SELF && p->zone != SP_ZONE_OUTSIDE && !sp_source_fits(dev, p))
+	/* RFC 6092 REC-5, REC-6, RFC 2827: the inside speaks with its own addresses, the outside with none of ours */
+	if (p->zone != SP_ZONE_SELF && !sp_source_fits(dev, p))
 		return SP_R_SPOOFED;
 	if (reason == SP_R_PICKED_UP)
 		return reason;

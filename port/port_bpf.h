@@ -300,22 +300,31 @@ SP_GLOBAL int sp_route(sp_dev *dev, struct sp_pkt *p, sp_u32 to)
 	return 0;
 }
 
-/* Would a packet to p's source leave where p came from? (RFC 3704 2.2, for new conversations only) */
+/* Would a packet to p's source leave where p came from? (RFC 3704 2.2, 2.4 for the outside; for new conversations only) */
 SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 {
 	struct sp_test *test;
+	struct sp_iface *i;
+	sp_u32 key;
 	int out;
 
 	if (!p)
 		return 0;
 	if (sp_test_mode) {
 		test = SP_LOOKUP(sp_test, 0);
-		return test && sp_side_fits(test, p);
+		return test && sp_side_fits(test, sp_nat_get(), p);
 	}
 	if (sp_is_zero(&p->src) || (p->family == SP_IPV6 && sp_is_link_local6(&p->src)))
 		return 1;
 	out = sp_route(dev, p, SP_ROUTE_SRC);
-	return out < 0 || out == (int)p->ifindex; /* a host has nothing to compare with */
+	if (out < 0 || out == (int)p->ifindex)
+		return 1; /* a host has nothing to compare with */
+	if (p->zone != SP_ZONE_OUTSIDE || !out)
+		return 0;
+	/* several ways lead outside, and not all back by the one that they came; none of them is guarded as something else */
+	key = (sp_u32)out;
+	i = bpf_map_lookup_elem(&sp_ifaces, &key);
+	return !i || i->zone == SP_ZONE_OUTSIDE;
 }
 
 /* Zone of p's destination. */
@@ -330,7 +339,7 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 	if (sp_test_mode) {
 		struct sp_test *t = SP_LOOKUP(sp_test, 0);
 
-		return t ? sp_side_zone(t, sp_nat_get(), p) : SP_ZONE_NONE;
+		return t ? sp_side_zone(t, sp_nat_get(), p->family, &p->dst) : SP_ZONE_NONE;
 	}
 	out = p->ifindex;
 	if (p->hook == SP_HOOK_INGRESS) {

@@ -175,12 +175,12 @@ SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 
 SP_INLINE int sp_source_fits(sp_dev *dev, const struct sp_pkt *p)
 {
-	return sp_side_fits(&sp_host->side, p);
+	return sp_side_fits(&sp_host->side, sp_nat_get(), p);
 }
 
 SP_INLINE sp_u8 sp_route_zone(sp_dev *dev, const struct sp_pkt *p)
 {
-	return (sp_u8)sp_side_zone(&sp_host->side, sp_nat_get(), p);
+	return (sp_u8)sp_side_zone(&sp_host->side, sp_nat_get(), p->family, &p->dst);
 }
 
 SP_INLINE int sp_is_mine(sp_dev *dev, const struct sp_pkt *p)

@@ -26,8 +26,33 @@ SP_INLINE int sp_side_dmz(const struct sp_test *t, sp_u8 family, const struct sp
 	return t->dmz6.w[0] && a->w[0] == t->dmz6.w[0];
 }
 
-SP_INLINE int sp_side_fits(const struct sp_test *t, const struct sp_pkt *p)
+/* Zone of an address. nat: this machine's addresses outside, or NULL. */
+SP_INLINE int sp_side_zone(const struct sp_test *t, struct sp_nat_addrs *nat, sp_u8 family, const struct sp_addr *a)
 {
+	const sp_u32 v4 = a->w32[0];
+
+	if (t->zone_to)
+		return t->zone_to;
+	if (sp_side_dmz(t, family, a))
+		return SP_ZONE_COUNT;
+	if (family == SP_IPV4) {
+		for (sp_u32 i = 0; nat && i < 4; i++)
+			if (nat->slot[i].addr == v4)
+				return SP_ZONE_SELF;
+		if (t->me_inside4 == v4 || t->me_outside4 == v4)
+			return SP_ZONE_SELF;
+		return t->inside4_mask && (v4 & t->inside4_mask) == (t->inside4_net & t->inside4_mask) ?
+			SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
+	}
+	if (sp_addr_equal(a, &t->me6[0]) || sp_addr_equal(a, &t->me6[1]))
+		return SP_ZONE_SELF;
+	return t->inside6_bits && sp_side_in6(t, a) ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
+}
+
+SP_INLINE int sp_side_fits(const struct sp_test *t, struct sp_nat_addrs *nat, const struct sp_pkt *p)
+{
+	if (p->zone == SP_ZONE_OUTSIDE)
+		return t->zone_to || sp_side_zone(t, nat, p->family, &p->src) == SP_ZONE_OUTSIDE;
 	if (p->zone == SP_ZONE_COUNT)
 		return sp_side_dmz(t, p->family, &p->src);
 	if (p->family == SP_IPV4)
@@ -36,31 +61,6 @@ SP_INLINE int sp_side_fits(const struct sp_test *t, const struct sp_pkt *p)
 	if (!t->inside6_bits || sp_is_link_local6(&p->src))
 		return 1;
 	return sp_side_in6(t, &p->src);
-}
-
-/* Zone of p's destination, written down alike. nat: this machine's addresses outside, or NULL. */
-SP_INLINE int sp_side_zone(const struct sp_test *t, struct sp_nat_addrs *nat, const struct sp_pkt *p)
-{
-	if (t->zone_to || (!t->inside4_mask && !t->inside6_bits))
-		return t->zone_to;
-	if (p->family == SP_IPV4) {
-		const sp_u32 to = p->dst.w32[0];
-
-		for (sp_u32 i = 0; nat && i < 4; i++)
-			if (nat->slot[i].addr == to)
-				return SP_ZONE_SELF;
-		if (t->me_inside4 == to || t->me_outside4 == to)
-			return SP_ZONE_SELF;
-		if (sp_side_dmz(t, p->family, &p->dst))
-			return SP_ZONE_COUNT;
-		return t->inside4_mask && (to & t->inside4_mask) == (t->inside4_net & t->inside4_mask) ?
-			SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
-	}
-	if (sp_addr_equal(&p->dst, &t->me6[0]) || sp_addr_equal(&p->dst, &t->me6[1]))
-		return SP_ZONE_SELF;
-	if (sp_side_dmz(t, p->family, &p->dst))
-		return SP_ZONE_COUNT;
-	return sp_side_in6(t, &p->dst) ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 }
 
 SP_INLINE int sp_side_listens(const struct sp_test *t, sp_u32 port)
