@@ -7,18 +7,16 @@
 #include <linux/pkt_cls.h>
 
 /* Zone of the guarded interface where a packet that leaves came in; SP_ZONE_NONE: this machine sends it. */
-SP_INLINE sp_u8 sp_came_from(struct __sk_buff *skb)
+SP_INLINE sp_u8 sp_came_from(struct __sk_buff *skb, const struct sp_pkt *p)
 {
-	sp_u32 from = skb->ingress_ifindex;
-	struct sp_iface *i;
+	const sp_u32 from = skb->ingress_ifindex;
 
 	if (sp_test_mode) {
 		struct sp_test *t = SP_LOOKUP(sp_test, 0);
 
 		return !t || !t->forwarded ? SP_ZONE_NONE : t->zone_from ? t->zone_from : SP_ZONE_INSIDE;
 	}
-	i = from ? bpf_map_lookup_elem(&sp_ifaces, &from) : NULL;
-	return i ? i->zone : SP_ZONE_NONE;
+	return from ? sp_iface_zone(bpf_map_lookup_elem(&sp_ifaces, &from), p->now_ns) : SP_ZONE_NONE;
 }
 
 SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
@@ -30,7 +28,7 @@ SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 		return TC_ACT_UNSPEC;
 	p->frame_len = skb->len;
 	p->segs = skb->gso_segs ? skb->gso_segs : 1;
-	from = hook == SP_HOOK_EGRESS ? sp_came_from(skb) : SP_ZONE_NONE;
+	from = hook == SP_HOOK_EGRESS ? sp_came_from(skb, p) : SP_ZONE_NONE;
 	if (from) {
 		/* it was judged where it came in; what came from the outside needs no other source */
 		if (skb->protocol != bpf_htons(0x0800) || !sp_nat_get() ||

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The IPv4 addresses of this machine at the outside, for translation: read from the kernel, kept in slots. */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../core/policy_abi.h"
 #include "internal.h"
+
+_Static_assert(sizeof(struct sp_nat_addrs) <= 4096, "one page is mapped");
 
 struct wanted {
 	const struct sp_links *links;
@@ -98,8 +104,17 @@ static int free_slot(const struct sp_nat_addrs *nat, const sp_u8 *was, int maps)
 	return best;
 }
 
-int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
-		      struct sp_err *err)
+/* An address that is to translate now, in a slot without ports, while there are slots with ports. */
+static int needs_ports(const struct sp_nat_addrs *nat, int i, const struct sp_nat_slot *to)
+{
+	static const sp_u8 never[SP_NAT_SLOTS];
+
+	return to->flags & SP_SLOT_MAPS && (sp_u32)i >= nat->slots && free_slot(nat, never, 1) >= 0;
+}
+
+/* before: an image whose pool stays, too; NULL: none. */
+static int fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
+		const struct sp_image_line *before, struct sp_err *err)
 {
 	static const struct sp_nat_slot nothing;
 	struct wanted w = { .links = links };
@@ -114,6 +129,7 @@ int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, co
 	g = mnl_nlmsg_put_extra_header(nlh, sizeof(*g));
 	g->rtgen_family = AF_INET;
 	want_pool(&w, image);
+	want_pool(&w, before);
 	rc = sp_netlink_dump(NETLINK_ROUTE, nlh, take_address, &w);
 	if (rc)
 		return sp_err_errno(err, rc, "can not read the addresses of the interfaces");
@@ -121,7 +137,7 @@ int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, co
 		int k = 0;
 
 		was[i] = nat->slot[i].addr != 0;
-		while (k < w.n && w.v[k].addr != nat->slot[i].addr)
+		while (k < w.n && (w.v[k].addr != nat->slot[i].addr || needs_ports(nat, i, &w.v[k])))
 			k++;
 		if (was[i] && k < w.n)
 			done[k] = 1;
@@ -141,4 +157,29 @@ int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, co
 	while (nat->used && !nat->slot[nat->used - 1].addr)
 		__atomic_fetch_sub(&nat->used, 1, __ATOMIC_SEQ_CST);
 	return w.lost;
+}
+
+int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
+		      struct sp_err *err)
+{
+	return fill(nat, links, image, NULL, err);
+}
+
+int sp_addresses_update(const struct sp_live *l, const struct sp_links *links, const struct sp_image_line *image,
+			const struct sp_image_line *before, struct sp_err *err)
+{
+	const size_t len = (size_t)sysconf(_SC_PAGESIZE);
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	char path[200];
+	void *nat;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/sp_nat", l->dir);
+	fd = bpf_obj_get(path);
+	nat = fd < 0 ? MAP_FAILED : mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (nat == MAP_FAILED)
+		return sp_err_errno(err, -errno, "can not open the addresses that are translated to");
+	rc = fill(nat, links, image, before, err);
+	munmap(nat, len);
+	return rc < 0 ? rc : 0;
 }

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -192,23 +193,48 @@ static int open_locked(struct sp_live *l, struct sp_pins *place, struct sp_err *
 	return sp_live_open_policy(l, err);
 }
 
-/* renumber() and switch_to(), and the zones with them; zoning NULL: they stay. */
-static int switch_with_zones(struct sp_live *l, int fd, const struct sp_zoning *zoning, sp_u64 trial_ns, sp_u32 *generation,
-			     struct sp_err *err)
+/* Addresses of interfaces that are outside now, too, and of the pool that is in force: conversations use them up to the end. */
+static int add_addresses(struct sp_live *l, const struct sp_links *links, const struct sp_image_line *image,
+			 struct sp_err *err)
 {
-	struct sp_rezone z;
+	struct sp_links both = { .count = links->count, .link = calloc((size_t)links->count + 1, sizeof(*both.link)) };
+	const struct sp_image_line *old;
+	sp_u32 n;
 	int rc;
 
-	if (!zoning) {
-		rc = renumber(l, err);
-		return rc ? rc : switch_to(l, fd, NULL, trial_ns, generation, err);
-	}
-	rc = sp_rezone_begin(&z, l, zoning, err);
+	if (!both.link)
+		return sp_err_errno(err, -ENOMEM, "can not change the addresses");
+	memcpy(both.link, links->link, (size_t)links->count * sizeof(*both.link));
+	for (int i = 0; i < both.count; i++)
+		if (both.link[i].zone_was == SP_ZONE_OUTSIDE)
+			both.link[i].zone = SP_ZONE_OUTSIDE;
+	old = sp_generation_image(l, sp_generation_now(l, NULL), &n);
+	rc = sp_addresses_update(l, &both, image, old, err);
+	sp_generation_unmap(old, n);
+	free(both.link);
+	return rc;
+}
+
+/* renumber() and switch_to(), and with them the zones, and the addresses that are translated to. */
+static int switch_all(struct sp_live *l, int fd, const struct sp_zoning *zoning, sp_u64 trial_ns, sp_u32 *generation,
+		      struct sp_err *err)
+{
+	sp_u32 n = 0;
+	const struct sp_image_line *image = fd < 0 ? NULL : map_image(fd, PROT_READ, &n);
+	struct sp_err ignored; /* what is left over does not matter: nothing in force uses it */
+	struct sp_rezone z;
+	int rc = sp_rezone_begin(&z, l, zoning, err);
+
+	if (!rc)
+		rc = add_addresses(l, &z.links, image, err);
 	if (!rc)
 		rc = renumber(l, err);
 	if (!rc)
 		rc = switch_to(l, fd, z.changes ? &z : NULL, trial_ns, generation, err);
+	if (!rc && !trial_ns)
+		sp_addresses_update(l, &z.links, image, NULL, &ignored);
 	sp_rezone_end(&z, l, !rc && trial_ns);
+	sp_generation_unmap(image, n);
 	return rc;
 }
 
@@ -230,8 +256,27 @@ int sp_apply(const struct sp_image_line *image, sp_u32 n, const struct sp_zoning
 		rc = fd < 0 ? fd : 0;
 	}
 	if (!rc)
-		rc = switch_with_zones(&l, fd, zoning, trial_ns, generation, err);
+		rc = switch_all(&l, fd, zoning, trial_ns, generation, err);
 	sp_live_close(&l);
+	return rc;
+}
+
+/* The trial is kept: what only the time before it needed goes. */
+static int settle(struct sp_live *l, struct sp_err *err)
+{
+	struct sp_links links = { 0 };
+	const struct sp_image_line *image;
+	sp_u32 n;
+	int rc = sp_rezone_settle(l, err);
+
+	if (!rc)
+		rc = sp_rezone_now(l, &links, err);
+	if (!rc) {
+		image = sp_generation_image(l, sp_generation_now(l, NULL), &n);
+		rc = sp_addresses_update(l, &links, image, NULL, err);
+		sp_generation_unmap(image, n);
+	}
+	sp_links_free(&links);
 	return rc;
 }
 
@@ -249,7 +294,7 @@ int sp_confirm(struct sp_err *err)
 	}
 	if (!rc) {
 		__atomic_store_n(&l.t.config->trial_until_ns, 0, __ATOMIC_SEQ_CST);
-		rc = sp_rezone_settle(&l, err);
+		rc = settle(&l, err);
 	}
 	sp_live_close(&l);
 	return rc;
@@ -304,7 +349,7 @@ int sp_undo(sp_u32 to, const struct sp_zoning *zoning, sp_u32 *generation, struc
 	if (!rc)
 		rc = end_trial(&l, err);
 	if (!rc)
-		rc = switch_with_zones(&l, fd, zoning, 0, generation, err);
+		rc = switch_all(&l, fd, zoning, 0, generation, err);
 	sp_live_close(&l);
 	return rc;
 }

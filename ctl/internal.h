@@ -77,6 +77,11 @@ int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_b
 /* At XDP if l->xdp and the driver has it, else at TC; l->xdp and l->note say what it became. */
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err);
 
+/* ---- addresses.c ------------------------------------------------------------------------------- */
+/* sp_addresses_fill() of a live instance; before: another image, whose pool is kept as well. NULL: none. */
+int sp_addresses_update(const struct sp_live *l, const struct sp_links *links, const struct sp_image_line *image,
+			const struct sp_image_line *before, struct sp_err *err);
+
 /* ---- rezone.c: interfaces that change their zone ----------------------------------------------- */
 struct sp_rezone {
 	struct sp_guard guard;
@@ -87,6 +92,8 @@ struct sp_rezone {
 int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning, struct sp_err *err);
 int sp_rezone_write(struct sp_rezone *z, struct sp_err *err); /* while a trial that is over has not begun */
 void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial);
+/* The interfaces and their zones as they are. */
+int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *err);
 int sp_rezone_pending(const struct sp_live *l); /* 1: some interface would go back to another zone */
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err); /* what a trial left over, when none is running */
 sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i);

@@ -90,6 +90,20 @@ int sp_rezone_pending(const struct sp_live *l)
 	return pending;
 }
 
+int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *err)
+{
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	struct sp_iface iface;
+	int rc = sp_guard_open(&g, l->dir, err);
+
+	if (!rc)
+		rc = sp_links_read(out, err);
+	for (int i = 0; !rc && i < out->count; i++)
+		if (!bpf_map_lookup_elem(g.fd_ifaces, &out->link[i].ifindex, &iface))
+			out->link[i].zone = sp_iface_zone_now(l->t.config, &iface);
+	return rc;
+}
+
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
 {
 	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };

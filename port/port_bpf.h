@@ -327,10 +327,21 @@ SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 	return !i || i->zone == SP_ZONE_OUTSIDE;
 }
 
+/* Zone of a guarded interface, SP_ZONE_NONE if it is not: it goes back with the policy (sp_generation()). */
+SP_INLINE sp_u8 sp_iface_zone(const struct sp_iface *i, sp_u64 now_ns)
+{
+	struct sp_config *c = sp_config_get();
+	sp_u64 until_ns;
+
+	if (!i || !c)
+		return SP_ZONE_NONE;
+	until_ns = SP_READ(c->trial_until_ns);
+	return until_ns && now_ns >= until_ns ? i->zone_back : i->zone;
+}
+
 /* Zone of p's destination. */
 SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 {
-	struct sp_iface *i;
 	sp_u32 out;
 	int to;
 
@@ -350,8 +361,7 @@ SP_GLOBAL int sp_route_zone(sp_dev *dev, struct sp_pkt *p)
 			return SP_ZONE_SELF;
 		out = (sp_u32)to;
 	}
-	i = bpf_map_lookup_elem(&sp_ifaces, &out);
-	return i ? i->zone : SP_ZONE_NONE;
+	return sp_iface_zone(bpf_map_lookup_elem(&sp_ifaces, &out), p->now_ns);
 }
 
 /* A route to it that leaves says that it is somebody else's by now. */
@@ -485,8 +495,10 @@ SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 		if (!i)
 			return NULL;
 		p->now_ns = bpf_ktime_get_boot_ns();
-		p->zone = i->zone;
+		p->zone = sp_iface_zone(i, p->now_ns);
 		p->bare_ip = i->bare_ip;
+		if (!p->zone)
+			return NULL;
 	}
 	if (hook == SP_HOOK_EGRESS) {
 		p->zone_out = p->zone;
