@@ -433,6 +433,7 @@ static int check_refuse(struct sp_policy *p, struct sp_sentence *line)
 static int check_nat(struct sp_policy *p, const struct sp_sentence *line)
 {
 	sp_u32 i;
+	int rc = 0;
 
 	for (i = 0; p->lines[i] != line; i++) {
 		const struct sp_sentence *other = p->lines[i];
@@ -442,7 +443,14 @@ static int check_nat(struct sp_policy *p, const struct sp_sentence *line)
 			return error(p, &line->at, "either 'nat off', or how to translate", NULL,
 				     sp_mem_printf(p, "this contradicts %s:%u", other->at.file, other->at.line));
 	}
-	return 0;
+	for (i = 0; line->nat == SP_NAT_POOL && i < line->from.n && !rc; i++) {
+		const struct sp_term *t = &line->from.v[i];
+
+		if (!sp_check_is_host(&t->net) || (t->kind == SP_TERM_RANGE && !sp_check_is_host(&t->last)))
+			rc = error(p, &t->at, "addresses that a host can have", NULL,
+				   sp_mem_printf(p, "nobody can be reached at '%s'", t->text));
+	}
+	return rc;
 }
 
 /* A line with a wrong value: its names may be wrong, too, and all is said in one run. */

@@ -10,11 +10,33 @@ static int error(struct sp_policy *p, const struct sp_span *at, const char *expe
 	return message ? sp_diag_add(p, SP_SEVERITY_ERROR, at, expected, NULL, "%s", message) : -ENOMEM;
 }
 
+/* One that no host on a wire has (RFC 6890): this machine talking to itself, nobody, many. */
+int sp_check_is_host(const struct sp_net *net)
+{
+	static const sp_u8 low[15];
+	const sp_u8 *a = net->addr;
+
+	if (net->family == SP_NET_V4)
+		return a[0] && a[0] != 127 && a[0] < 224;
+	return net->suffix || (a[0] != 0xff && (memcmp(a, low, 15) || a[15] > 1));
+}
+
+static int bad_target(struct sp_policy *p, const struct sp_term *target, const struct sp_net *net)
+{
+	char text[SP_NET_TEXT];
+
+	sp_net_print(text, net);
+	return error(p, &target->at, "the address that a host has on its network",
+		     sp_mem_printf(p, "no host has the address %s, a forward goes to one host", text));
+}
+
 static int check_target(struct sp_policy *p, const struct sp_sentence *line)
 {
 	const struct sp_term *target = &line->target;
 	sp_u32 i, v4 = 0, v6 = 0;
 
+	if (target->kind == SP_TERM_NET && !line->is_broken && !sp_check_is_host(&target->net))
+		return bad_target(p, target, &target->net);
 	if (target->kind == SP_TERM_NET || target->kind == SP_TERM_NAME || (target->def && target->def->is_broken))
 		return 0;
 	if (target->kind != SP_TERM_HOST)
@@ -22,6 +44,8 @@ static int check_target(struct sp_policy *p, const struct sp_sentence *line)
 			     sp_mem_printf(p, "'%s' is a %s, a forward goes to one host", target->text,
 					   target->kind == SP_TERM_SET ? "set" : "zone"));
 	for (i = 0; i < target->def->from.n; i++) {
+		if (!sp_check_is_host(&target->def->from.v[i].net))
+			return bad_target(p, target, &target->def->from.v[i].net);
 		v4 += target->def->from.v[i].net.family == SP_NET_V4;
 		v6 += target->def->from.v[i].net.family == SP_NET_V6;
 	}
@@ -44,6 +68,10 @@ static int check_port(struct sp_policy *p, const struct sp_sentence *line)
 		for (j = 0; j < s->ports.n; j++) {
 			const struct sp_ports *ports = &s->ports.v[j];
 
+			if (ports->proto == 132) /* RFC 9260 6.8: a checksum over all of the packet, with its ports */
+				return error(p, &s->at, "tcp, udp, dccp or udplite, or no port behind the host",
+					     sp_mem_printf(p, "'%s': the ports of sctp are not changed on the way",
+							   s->text));
 			if (ports->low != ports->high)
 				return error(p, &s->at, "a service with one port, or no port behind the host",
 					     sp_mem_printf(p, "'%s' is more than one port, it can not become port %u",

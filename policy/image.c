@@ -27,7 +27,7 @@ const char *sp_image_text(const struct sp_image_line *v)
 	return (const char *)&v[((const struct sp_image_head *)v)->text];
 }
 
-const struct sp_image_more *sp_image_more(const struct sp_image_line *v)
+const struct sp_image_more *sp_image_line1(const struct sp_image_line *v)
 {
 	return (const struct sp_image_more *)&v[1];
 }
@@ -38,7 +38,7 @@ const struct sp_image_order *sp_image_order(const struct sp_image_line *v, sp_u3
 
 	if (line < SP_LINE_FIRST || line - SP_LINE_FIRST >= h->n_names)
 		return NULL;
-	return (const struct sp_image_order *)&v[sp_image_more(v)->orders + line - SP_LINE_FIRST];
+	return (const struct sp_image_order *)&v[sp_image_line1(v)->orders + line - SP_LINE_FIRST];
 }
 
 const char *sp_image_zone_name(const struct sp_image_line *v, sp_u32 zone)
@@ -58,6 +58,6 @@ sp_u32 sp_image_zone_number(const struct sp_image_line *v, const char *name)
 
 const sp_u32 *sp_image_pool(const struct sp_image_line *v, sp_u32 *n)
 {
-	*n = sp_image_more(v)->pool_count;
-	return (const sp_u32 *)&v[sp_image_more(v)->pool];
+	*n = sp_image_line1(v)->pool_count;
+	return (const sp_u32 *)&v[sp_image_line1(v)->pool];
 }

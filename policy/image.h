@@ -22,8 +22,8 @@ const char *sp_image_line_name(const struct sp_image_line *v, sp_u32 line);
 const char *sp_image_text(const struct sp_image_line *v);
 /* What a line wants beyond yes or no; NULL if the image has no such line. */
 const struct sp_image_order *sp_image_order(const struct sp_image_line *v, sp_u32 line);
-/* Line 1: flags of translation, refusals, pool. */
-const struct sp_image_more *sp_image_more(const struct sp_image_line *v);
+/* What stands in its line 1: flags of translation, refusals, pool. */
+const struct sp_image_more *sp_image_line1(const struct sp_image_line *v);
 
 /* Zones of the configuration, self, outside and inside among them. Name by number, "": none; number by name, 0: none. */
 const char *sp_image_zone_name(const struct sp_image_line *v, sp_u32 zone);

@@ -184,6 +184,7 @@ struct sp_sentence *sp_check_find(const struct sp_policy *p, enum sp_kind kind, 
 int sp_check_is_zone(const char *name); /* built in */
 /* check_forward.c, check_matter.c */
 int sp_check_forwards(struct sp_policy *p) SP_MUST;
+int sp_check_is_host(const struct sp_net *net); /* its address can be that of a host on a network */
 int sp_check_matter(struct sp_policy *p) SP_MUST; /* warnings for lines that change nothing */
 
 /* ---- cover.c: which packets a line is about ---------------------------------------------------------- */

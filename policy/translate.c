@@ -145,7 +145,7 @@ static int add_pool(struct sp_compiler *c, const struct sp_sentence *line, sp_u3
 			return 0;
 	if (c->more.pool_count == SP_NAT_SLOTS)
 		return sp_compile_refuse(c, line, -E2BIG, "more than 64 addresses to translate to, all pools together; "
-					 "name fewer, each of them serves 64,000 conversations with one server");
+					 "name fewer, each has 65,535 ports of every protocol");
 	c->pool[c->more.pool_count++] = raw;
 	return 0;
 }

@@ -12,7 +12,11 @@
 #include <string.h>
 
 static const char text[] =
-	"wan eth0\nlan eth1\nzone dmz = eth2\n"
+	"wan eth0\nlan eth1\nzone dmz = eth2\nhost web = 10.0.2.10, *::10\n"
+	"set ends = *::11, *::8000:0:0:1, *::ffff:1:0:0\n"
+	"forward udp/1-40000 to web\nforward tcp/443 to web:8443\n"
+	"forward gre from 10.0.0.0/8, *::11 to web\nopen ssh from ends limit 3\n"
+	"block ends -> dmz : dccp/1 reject\nnat open\nnat pool 203.0.113.8-203.0.113.15\n"
 	"set a = 10.0.0.0/8, 10.1.0.0/16, 2001:470::/32, 192.0.2.7, 255.255.255.255\n"
 	"open ssh from a, 198.51.100.0/31\nallow inside, dmz -> a : https, udp/1000-2000, icmp\n"
 	"allow any -> dmz : tcp\nblock 10.1.2.0/24, 2001:470:1::/48, ffff::/16\nblock outside -> a : sctp/7\n";
@@ -73,9 +77,11 @@ static sp_u64 take(struct input *in, size_t n)
 static void change(struct input *in)
 {
 	const struct sp_image_head *h = (const struct sp_image_head *)good.v;
-	const sp_u32 parts[] = { 0, h->index4 + 160, h->v4, h->v6, h->services, h->rules, h->zones, h->names };
-	const sp_u8 how = (sp_u8)take(in, 1);
-	const sp_u64 word = parts[how & 7] * 8ULL + take(in, 2) % (how & 7 ? 1024 : 8),
+	const struct sp_image_more *m = (const struct sp_image_more *)&good.v[1];
+	const sp_u32 parts[] = { 0, h->index4 + 160, h->v4, h->v6, h->services, h->rules, h->zones, h->names,
+				 1, m->orders, m->forwards, m->pool, m->suffixes, m->suffix_classes, h->text, 0 };
+	const sp_u8 how = (sp_u8)take(in, 1), part = (sp_u8)take(in, 1) & 15;
+	const sp_u64 word = parts[part] * 8ULL + take(in, 2) % (parts[part] > 1 ? 1024 : 8),
 		     value = take(in, how & 8 ? 8 : 2);
 	sp_u64 *w = v->w + word % (good.n * 8ULL);
 
@@ -103,6 +109,7 @@ static sp_u64 big_endian(const sp_u8 *b, int n)
 
 static sp_u64 walk_class(const struct sp_image_head *h, int v4, const sp_u8 *a)
 {
+	const struct sp_image_more *m = (const struct sp_image_more *)&v[1];
 	const sp_u64 *w = v4 ? v[h->v4].w : v[h->v6].w, high = big_endian(a, 8), low = big_endian(a + 8, 8);
 	sp_u64 class_ = 0;
 
@@ -114,6 +121,9 @@ static sp_u64 walk_class(const struct sp_image_head *h, int v4, const sp_u8 *a)
 		for (sp_u32 i = 0; i < h->v6_count; i++)
 			if (w[4 * i] < high || (w[4 * i] == high && w[4 * i + 1] <= low))
 				class_ = w[4 * i + 2];
+		for (sp_u32 i = 0; i < m->suffix_count; i++)
+			if (v[m->suffixes].w[i] == low)
+				return ((const sp_u32 *)&v[m->suffix_classes])[i * m->v6_classes + class_];
 	}
 	return class_;
 }
@@ -157,6 +167,8 @@ static void ask(struct input *in, int is_good)
 		src[i] = v4 && i > 3 ? 0 : (sp_u8)take(in, 1);
 	for (int i = 0; i < 16; i++)
 		dst[i] = v4 && i > 3 ? 0 : (sp_u8)take(in, 1);
+	if (!v4 && what & 16) /* a suffix, whatever the prefix */
+		memcpy(dst + 8, (const sp_u8[]){ 0, 0, 0, 0, 0, 0, 0, 0x10 + (what >> 5 & 3) }, 8);
 	f.flags = sp_key_make(&f.key, v4 ? SP_IPV4 : SP_IPV6, proto, src, dst, 7, port) ? SP_FLOW_FROM_1 : 0;
 	f.zone_from = zones >> 4 ? zones >> 4 : 1;
 	f.zone_to = zones & 15;
@@ -183,6 +195,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 	struct input in = { data, size };
 	size_t letters = 0;
 	char why[200];
+	sp_u32 pool;
 	int bad;
 
 	if (!v)
@@ -191,8 +204,13 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		change(&in);
 	bad = sp_image_check(v, good.n, why, sizeof(why));
 	if (!bad) {
-		for (sp_u32 i = 0; i < 40; i++)
+		for (sp_u32 i = 0; i < 40; i++) {
 			letters += strlen(sp_image_line_name(v, i));
+			letters += sp_image_order(v, i) && sp_image_order(v, i)->flags > 7;
+		}
+		sp_image_pool(v, &pool);
+		if (pool > SP_NAT_SLOTS || sp_image_zone_number(v, "outside") != SP_ZONE_OUTSIDE)
+			abort();
 		/* the sanitizer sees who reads beyond; a name must not run into the next one */
 		if (letters > 40 * (SP_IMAGE_NAME - 1) || strlen(sp_image_text(v)) >= good.n * sizeof(*v))
 			abort();

@@ -2,11 +2,15 @@
 /* Damaged images: the validator refuses what does not hang together, and says why. */
 #include "image_test.h"
 
+#include "../../core/abi.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char text[] = "wan eth0\nlan eth1\nset a = 10.0.0.0/8, 10.1.0.0/16, 2001:470::/32, 192.0.2.7\n"
+static const char text[] = "wan eth0\nlan eth1\nzone dmz = eth2\nhost web = 10.0.2.10, *::10\n"
+			   "forward https to web:8443\nforward tcp/1-40000 from 192.0.2.7 to web\nopen ping from *::11\n"
+			   "nat pool 203.0.113.8-203.0.113.10\nset a = 10.0.0.0/8, 10.1.0.0/16, 2001:470::/32, 192.0.2.7\n"
 			   "open ssh from a\nallow inside -> a : https\nblock 10.1.2.0/24, 2001:470:1::/48\n";
 
 /* A copy of the good image with one thing wrong; 1: refused, with a reason. */
@@ -90,6 +94,64 @@ DAMAGE(
 		return;
 	})
 
+
+/* The same for what stands in line 1, and for the first line's order, which is that of a forward. */
+#define DAMAGE_MORE(name, code)                                                                    \
+	static void name(struct sp_image_line *v, struct sp_image_head *h, sp_u32 *n)              \
+	{                                                                                          \
+		struct sp_image_more *m = (struct sp_image_more *)&v[1];                           \
+		struct sp_image_order *o = (struct sp_image_order *)&v[m->orders];                 \
+		code;                                                                              \
+		(void)o;                                                                           \
+	}
+DAMAGE_MORE(orders_moved, m->orders++)
+DAMAGE_MORE(pool_moved, m->pool--)
+DAMAGE_MORE(suffixes_moved, m->suffixes++)
+DAMAGE_MORE(suffix_classes_moved, m->suffix_classes = 0)
+DAMAGE_MORE(forwards_moved, m->forwards++)
+DAMAGE_MORE(no_forwards, m->forwards = 0)
+DAMAGE_MORE(more_pool, m->pool_count += 16)
+DAMAGE_MORE(huge_pool, m->pool_count = 0xffffffff)
+DAMAGE_MORE(pool_beyond_the_slots, m->pool_count = SP_NAT_SLOTS + 1)
+DAMAGE_MORE(more_suffixes, m->suffix_count += 8)
+DAMAGE_MORE(huge_suffixes, m->suffix_count = 0xffffffff)
+DAMAGE_MORE(wrapped_suffixes, m->suffix_count = SP_IMAGE_SUFFIXES_MAX; m->v6_classes = 1u << 31)
+DAMAGE_MORE(more_columns, m->v6_classes += 16)
+DAMAGE_MORE(huge_columns, m->v6_classes = 0xffffffff)
+DAMAGE_MORE(no_columns, m->v6_classes = 1)
+DAMAGE_MORE(unknown_flag, m->flags |= 8)
+DAMAGE_MORE(off_and_pool, m->flags |= SP_IMAGE_NAT_OFF)
+DAMAGE_MORE(forwards_most_is_missing, m->flags &= ~SP_IMAGE_FORWARD_MOST)
+DAMAGE_MORE(forwards_are_missing, memset(&v[m->forwards], 0, 32 * sizeof(*v)))
+DAMAGE_MORE(more_padding, m->pad_ = 1)
+DAMAGE_MORE(more_zeroes, m->zero_[5] = 1)
+DAMAGE_MORE(reject_for_no_zone, m->reject |= 1 << 9)
+DAMAGE_MORE(reject_for_zone_none, m->reject |= 1)
+DAMAGE_MORE(reject_for_forwards, m->reject |= 1 << 15)
+DAMAGE_MORE(pool_has_none, *(sp_u32 *)&v[m->pool] = 0)
+DAMAGE_MORE(pool_has_one_twice, ((sp_u32 *)&v[m->pool])[1] = ((sp_u32 *)&v[m->pool])[0])
+DAMAGE_MORE(suffixes_fall, v[m->suffixes].w[1] = 1)
+DAMAGE_MORE(suffix_twice, v[m->suffixes].w[1] = v[m->suffixes].w[0])
+DAMAGE_MORE(suffix_class, ((sp_u32 *)&v[m->suffix_classes])[1] = SP_CLASS_ANY)
+DAMAGE_MORE(order_flag, o->flags |= 8)
+DAMAGE_MORE(order_both, o->flags |= SP_ORDER_REJECT | SP_ORDER_DROP)
+DAMAGE_MORE(order_port_without_address, o->to4 = 0)
+DAMAGE_MORE(order_rate_without_time, o->rate = 1)
+DAMAGE_MORE(order_time_without_rate, o->rate_per_s = 1)
+DAMAGE_MORE(order_padding, o->pad_ = 1)
+DAMAGE_MORE(order_zeroes, o->zero_[8] = 1)
+DAMAGE_MORE(forward_to_nowhere, o->to4 = 0; o->to_port = 0)
+DAMAGE_MORE(zone_self_renamed, memcpy((char *)&v[h->zones] + SP_IMAGE_NAME, "else", 5))
+DAMAGE_MORE(zone_of_forwards_named, memcpy((char *)&v[h->zones] + 15 * SP_IMAGE_NAME, "dmz", 4))
+DAMAGE_MORE(zone_of_rules_gone, memset((char *)&v[h->zones] + 4 * SP_IMAGE_NAME, 0, SP_IMAGE_NAME))
+DAMAGE_MORE(zone_none_named, *(char *)&v[h->zones] = 'x')
+DAMAGE_MORE(cut_before_the_second_line, *n = h->lines = 1)
+DAMAGE(
+	forward_that_blocks, for (sp_u64 *w = v[h->rules].w; w < v[h->zones].w; w += 2) if ((*w >> 56 & 15) == 15) {
+		w[1] ^= SP_RULE_BLOCK ^ SP_RULE_ALLOW;
+		return;
+	})
+
 static const struct damage damages[] = {
 #define D(name)             \
 	{                   \
@@ -140,6 +202,49 @@ static const struct damage damages[] = {
 	D(rule_of_no_line),
 	D(rule_behind_a_gap),
 	D(rule_twice),
+	D(orders_moved),
+	D(pool_moved),
+	D(suffixes_moved),
+	D(suffix_classes_moved),
+	D(forwards_moved),
+	D(no_forwards),
+	D(more_pool),
+	D(huge_pool),
+	D(pool_beyond_the_slots),
+	D(more_suffixes),
+	D(huge_suffixes),
+	D(wrapped_suffixes),
+	D(more_columns),
+	D(huge_columns),
+	D(no_columns),
+	D(unknown_flag),
+	D(off_and_pool),
+	D(forwards_most_is_missing),
+	D(forwards_are_missing),
+	D(more_padding),
+	D(more_zeroes),
+	D(reject_for_no_zone),
+	D(reject_for_zone_none),
+	D(reject_for_forwards),
+	D(pool_has_none),
+	D(pool_has_one_twice),
+	D(suffixes_fall),
+	D(suffix_twice),
+	D(suffix_class),
+	D(order_flag),
+	D(order_both),
+	D(order_port_without_address),
+	D(order_rate_without_time),
+	D(order_time_without_rate),
+	D(order_padding),
+	D(order_zeroes),
+	D(forward_to_nowhere),
+	D(zone_self_renamed),
+	D(zone_of_forwards_named),
+	D(zone_of_rules_gone),
+	D(zone_none_named),
+	D(cut_before_the_second_line),
+	D(forward_that_blocks),
 #undef D
 };
 
