@@ -167,6 +167,14 @@ enum sp_alias_side {
 	SP_ALIAS_RESPONDER = 1, /* the key as the responder knows it: source translation */
 };
 
+enum sp_alias_flag {
+	/*
+	 * Somebody else on this machine (nftables) still carries this translation out: packets are judged, not rewritten. It
+	 * goes with the first packet that shows that nobody does any more.
+	 */
+	SP_ALIAS_FOREIGN = 1,
+};
+
 /*
  * The second index entry of a translated conversation, in the place of a struct sp_flow (phase SP_PHASE_ALIAS). The
  * conversation itself has the key of the real addresses of both ends, the one that a packet has between destination and
@@ -175,7 +183,7 @@ enum sp_alias_side {
 struct sp_alias {
 	struct sp_key key; /* as one side knows it */
 	sp_u32 lock;
-	sp_u8 flags; /* 0 */
+	sp_u8 flags; /* enum sp_alias_flag */
 	sp_u8 phase; /* SP_PHASE_ALIAS */
 	sp_u8 side; /* enum sp_alias_side */
 	sp_u8 flip; /* end e of this key is end !e of the conversation's */

@@ -143,7 +143,7 @@ SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
 		f->family = p->family;
 		f->zone = p->zone;
 		f->hook = p->hook;
-		f->nat4 = p->nat ? p->new4 : 0;
+		f->nat4 = p->nat && !p->foreign ? p->new4 : 0;
 		f->poisoned = 0;
 		f->total = 0;
 		f->born_ns = p->now_ns;

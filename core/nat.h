@@ -141,20 +141,44 @@ SP_GLOBAL int sp_port_take(sp_u32 at, sp_u64 who)
 	return 0;
 }
 
-/* May a new mapping have outside port n? Not one that is forwarded or on which this machine listens. */
-SP_INLINE int sp_port_free(sp_dev *dev, struct sp_pkt *p, sp_u32 n)
+/* Is what p's destination sends to the outside port of the same number as p's source port forwarded to that very source? */
+SP_GLOBAL int sp_forwards_back(struct sp_pkt *p)
+{
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	struct sp_image_order *order;
+	sp_u32 says;
+
+	if (!p || !more)
+		return 0;
+	says = sp_image_ask(p, 1, SP_ZONE_OUTSIDE << 4 | SP_ZONE_FORWARD);
+	if (!(says & SP_RULE_ALLOW) || (says & SP_RULE_LINE) < SP_LINE_FIRST)
+		return 0;
+	order = (struct sp_image_order *)sp_image_at(p->generation % SP_IMAGE_SLOTS,
+						     more->orders + (says & SP_RULE_LINE) - SP_LINE_FIRST);
+	return order && order->to4 == p->src.w32[0] && (!order->to_port || order->to_port == sp_ntoh16(p->sport));
+}
+
+/* Does a line forward that port of ours, so that no mapping gets it? Unless forwards cover most ports. */
+SP_INLINE int sp_port_forwarded(const struct sp_pkt *p, sp_u32 n)
 {
 	struct sp_image_more *more = sp_image_more(p->generation);
 	const sp_u32 at = sp_image_service(p->key.proto, (sp_u16)n);
-	sp_u64 word = 0;
 
+	if (!more || !more->forwards || (more->flags & SP_IMAGE_FORWARD_MOST))
+		return 0;
+	return (sp_image_word(p->generation % SP_IMAGE_SLOTS, more->forwards, at / 64) >> (at % 64)) & 1;
+}
+
+/* May a new mapping have outside port n? Not one that is forwarded to others or on which this machine listens. */
+SP_INLINE int sp_port_free(sp_dev *dev, struct sp_pkt *p, sp_u32 n)
+{
 	if (p->key.query)
 		return 1;
 	if (!n)
 		return 0;
-	if (more && more->forwards && !(more->flags & SP_IMAGE_FORWARD_MOST))
-		word = sp_image_word(p->generation % SP_IMAGE_SLOTS, more->forwards, at / 64);
-	return !((word >> (at % 64)) & 1) && !sp_listens(dev, p, n);
+	if (sp_port_forwarded(p, n))
+		return p->keeps && n == sp_ntoh16(p->sport);
+	return !sp_listens(dev, p, n);
 }
 
 /* Tries the i-th place for p's source. want_free: one that nobody has; else only one that is held by it. Port + 1, or 0. */
@@ -320,13 +344,17 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 	p->via = p->flow;
 	p->flow = SP_READ(a->flow);
 	p->dir ^= SP_READ(a->flip) & 1;
+	p->foreign = SP_READ(a->flags) & SP_ALIAS_FOREIGN;
 	/* if it is another one by now, the tracker, which locks it, will see */
 	from = (sp_u64 *)&f->key;
 	to = (sp_u64 *)&p->key;
 	for (int i = 0; i < 5; i++)
 		to[i] = SP_READ(from[i]);
-	if (p->hook != SP_HOOK_INGRESS)
+	if (p->hook != SP_HOOK_INGRESS) {
+		/* our own stack answers what was meant for somebody else: nobody translates it any more */
+		SP_WRITE(a->flags, 0);
 		return 1;
+	}
 	end = sp_receiver(p) & 1;
 	p->nat = SP_NAT_DST;
 	p->old4 = p->dst.w32[0];
@@ -353,6 +381,7 @@ SP_INLINE void sp_nat_forget(struct sp_config *c, struct sp_pkt *p)
 		return;
 	p->via = 0;
 	p->nat = SP_NAT_UNTOUCHED;
+	p->foreign = 0;
 	p->dst.w32[0] = p->old4;
 	p->dport = p->old_port;
 	if (p->key.query)
@@ -509,6 +538,7 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 	if (!p->new4)
 		return SP_R_NAT_ADDRESS;
 	if (sp_nat_proto(p)) {
+		p->keeps = !p->key.query && sp_port_forwarded(p, sp_ntoh16(p->sport)) && sp_forwards_back(p);
 		got = sp_port_claim(dev, p);
 		if (!got)
 			return SP_R_NAT_PORTS;
@@ -537,11 +567,17 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		goto out;
 	}
 	to_initiator = sp_receiver(p) == ((f->flags & SP_FLOW_FROM_1) != 0);
+	end = !sp_receiver(p); /* the sender's, in the conversation's key */
 	at = sp_alias_of(f, to_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER);
+	if (!at && sp_addr_equal(&f->key.addr[0], &f->key.addr[1]) && f->key.port[0].raw == f->key.port[1].raw) {
+		/* a program speaks to its own mapping, as STUN does to try hairpin: one alias does for both sides */
+		at = sp_alias_of(f, SP_ALIAS_INITIATOR);
+		end = (f->flags & SP_FLOW_FROM_1) == 0;
+	}
 	a = at ? sp_alias_at(at - 1) : SP_NULL;
 	if (a) {
-		end = !sp_receiver(p); /* the sender's, in the conversation's key */
 		p->nat = SP_NAT_SRC;
+		SP_WRITE(a->flags, 0); /* it came untranslated: it is ours now */
 		p->old4 = f->key.addr[end].w32[0];
 		p->old_port = f->key.port[end];
 		end ^= a->flip & 1;

@@ -221,8 +221,8 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 		return SP_R_L4_CHECKSUM;
 	if (p->flow && sp_nat_resolve(p)) {
 		SP_STEP("alias", p->flow, p->via);
-		/* our own packet has the very ends of a conversation that is translated to us */
-		if (p->hook == SP_HOOK_EGRESS && p->kind != SP_KIND_ERROR)
+		/* our own packet has the very ends of a conversation that is translated to us, or resets it by mistake */
+		if (p->hook == SP_HOOK_EGRESS && (p->kind != SP_KIND_ERROR || p->foreign))
 			return SP_R_NAT_CLASH;
 	}
 	if (p->kind == SP_KIND_ERROR)
@@ -295,7 +295,7 @@ SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
 		reason = p->forwarded ? sp_judge_forwarded(dev, p) : SP_R_NONE;
 	if (reason == SP_R_NONE)
 		reason = sp_judge(dev, p);
-	if (p->nat && !sp_reason_drops((sp_u32)reason)) {
+	if (p->nat && !p->foreign && !sp_reason_drops((sp_u32)reason)) {
 #ifdef SP_GUESS_UNFINISHED
 		p->unfinished = (sp_u8)sp_unfinished(dev, p);
 #endif

@@ -283,7 +283,10 @@ static int adopt_alias(struct sp_pkt *p, enum sp_alias_side side, sp_u32 addr, s
 			sp_fetch_add(&sp_port_at(base + x)->displaced, 1);
 		p->port_at = base + n + 1;
 	}
-	return sp_alias_make(p);
+	if (sp_alias_make(p))
+		return SP_R_NAT_CLASH;
+	sp_alias_at(p->via - 1)->flags = SP_ALIAS_FOREIGN;
+	return SP_R_NONE;
 }
 
 sp_u32 sp_engine_adopt_nat(struct sp_engine *e, const struct sp_adopt *a, sp_u64 now_ns)

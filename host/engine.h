@@ -83,7 +83,7 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *p, str
  */
 int sp_engine_nat(struct sp_engine *e, sp_u32 slots);
 
-/* A conversation that is translated by somebody else, or was by an earlier instance. IPv4. */
+/* A conversation that somebody else on this machine translates, until a packet shows that it no longer does. IPv4. */
 struct sp_adopt {
 	struct sp_key key; /* canonical, of the real ends */
 	sp_u8 initiator; /* 0 or 1: which end of key */
