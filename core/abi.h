@@ -233,7 +233,7 @@ struct sp_nat_addrs {
 struct sp_port {
 	sp_u64 owner; /* K  inside address (raw) << 32 | inside port (host order) << 16 | users; 0: free */
 	sp_u32 displaced; /* K  mappings whose first place this is but that had to go elsewhere */
-	sp_u32 pad_;
+	sp_u32 sent_s; /* K  boot-clock second in which its holder last sent something by it, about */
 };
 
 /* Lines of the built-in policy; a configuration's own lines start at SP_LINE_FIRST. */

@@ -19,6 +19,7 @@
 #include "insert.h"
 
 #define SP_PORT_DRAWS 64 /* other places that are tried for a port */
+#define SP_PORT_OPEN_S 120 /* `nat open`: a held port is open so long after its holder last sent (RFC 4787 REQ-5) */
 #define SP_PORTS_HIGH 1024u /* RFC 4787 REQ-3 a: ports stay on their side of it */
 
 /* Which end of the conversation's key a packet is for; an ICMP error is for the sender of what it quotes. */
@@ -120,6 +121,15 @@ SP_INLINE sp_u32 sp_port_draw(const struct sp_pkt *p, sp_u32 x, sp_u32 i)
 		return ((r >> 23) << 1) | (x & 1);
 	/* 32,256 ports of each parity; REQ-4 recommends to keep it */
 	return SP_PORTS_HIGH + ((sp_u32)(((sp_u64)r * ((65536 - SP_PORTS_HIGH) / 2)) >> 32) << 1 | (x & 1));
+}
+
+/* Its holder sends something by port `at` (index + 1): a second later at most, that is known. */
+SP_INLINE void sp_port_sent(sp_u32 at, sp_u64 now_ns)
+{
+	struct sp_port *port = at ? sp_port_at(at - 1) : SP_NULL;
+
+	if (port)
+		SP_WRITE(port->sent_s, sp_seconds(now_ns));
 }
 
 /* Takes place `at` for who (its owner word without the count), which holds it already or finds it free. */
@@ -444,6 +454,9 @@ SP_GLOBAL int sp_nat_mapped(struct sp_pkt *p, sp_u32 slot)
 	owner = port ? SP_READ(port->owner) : 0;
 	if (!owner)
 		return 0;
+	/* RFC 7857 4: only those inside keep a mapping, whatever conversations it has with strangers */
+	if (p->zone == SP_ZONE_OUTSIDE && sp_seconds(p->now_ns) - SP_READ(port->sent_s) > SP_PORT_OPEN_S)
+		return 0;
 	p->line = p->zone == SP_ZONE_OUTSIDE ? SP_LINE_MAPPED : SP_LINE_NONE;
 	p->new4 = (sp_u32)(owner >> 32);
 	p->new_port = sp_hton16((sp_u16)(owner >> 16));
@@ -586,10 +599,10 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		i = a->slot - 1;
 		SP_OPAQUE(i);
 		/* user space may be dead: about once a second ask the kernel itself, too (a pool need not be its own) */
-		if (a->asked != (sp_u32)(p->now_ns >> 30) && i < SP_NAT_SLOTS &&
-		    !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL)) {
+		if (a->asked != (sp_u32)(p->now_ns >> 30)) {
 			a->asked = (sp_u32)(p->now_ns >> 30);
-			p->ask = 1;
+			sp_port_sent(a->port, p->now_ns);
+			p->ask = i < SP_NAT_SLOTS && !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL);
 		}
 		/* we no longer have the address that it is known by: it ends, and nothing else */
 		if (i < SP_NAT_SLOTS && SP_READ(nat->slot[i].addr) != p->new4) {
@@ -622,8 +635,10 @@ SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
 		reason = sp_nat_give(dev, p);
 		if (reason == SP_R_NONE)
 			reason = sp_alias_make(p);
-		if (reason == SP_R_NONE)
+		if (reason == SP_R_NONE) {
+			sp_port_sent(p->port_at, p->now_ns);
 			return SP_R_FORWARDED;
+		}
 		if (reason == SP_R_BUSY)
 			reason = sp_nat_known(p); /* another CPU was quicker? */
 	}

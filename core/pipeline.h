@@ -16,7 +16,7 @@
  *   sp_is_mine(dev, p)               is p->new4 (still) an address of this machine?
  *   sp_put(dev, off, from, n)        stores n (constant) bytes; sp_fix(): see rewrite.h
  *   sp_route_zone(dev, p)            zone of p's destination
- *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in (outside: anywhere there)?
+ *   sp_source_fits(dev, p)           does the route back to the source leave where the packet came in?
  *   sp_seconds(ns), SP_STEP(what, a, b)   the latter tells explain what is going on; empty in the kernel
  */
 #ifndef SP_CORE_PIPELINE_H

@@ -321,7 +321,7 @@ SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 		return 1; /* a host has nothing to compare with */
 	if (p->zone != SP_ZONE_OUTSIDE || !out)
 		return 0;
-	/* several ways lead outside, and not all back by the one that they came; none of them is guarded as something else */
+	/* several ways may lead outside, and back by another one than in */
 	key = (sp_u32)out;
 	i = bpf_map_lookup_elem(&sp_ifaces, &key);
 	return !i || i->zone == SP_ZONE_OUTSIDE;

@@ -67,7 +67,8 @@ WRONG = [
      "it.scn:7: native: packet 1: expected drop uninvited, got pass new_permitted"),
     ("host\nconfig { open udp/2 }\napply { open udp/3 }\nout> udp web:1 > me:2 => pass new_permitted\n",
      "it.scn:6: native: packet 1: expected pass new_permitted, got drop uninvited"),
-    ("host\nconfig { open udp/2 as a }\nout> udp web:1 > me:2 => pass new_permitted\nflow udp web:1 me:2 is unanswered by b\n",
+    ("host\nconfig { open udp/2 as a }\nout> udp web:1 > me:2 => pass new_permitted\n"
+     "flow udp web:1 me:2 is unanswered by b\n",
      "it.scn:6: native: the line is 'a', expected 'b'"),
     ("host\nconfirm\n", "it.scn:4: native: there is no trial to confirm"),
     ("host\nundo\n", "it.scn:4: native: there is no generation 0 to go back to"),
