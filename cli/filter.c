@@ -16,7 +16,7 @@ static int is_state(const char *word)
 	unsigned i;
 
 	for (i = SP_PHASE_FREE + 1; i < SP_PHASE_COUNT; i++)
-		if (!strcasecmp(sp_phase_name(i), word))
+		if (i != SP_PHASE_ALIAS && !strcasecmp(sp_phase_name(i), word))
 			return 1;
 	return 0;
 }
@@ -96,18 +96,33 @@ static int in_prefix(const struct sp_addr *a, const struct sp_addr *net, int bit
 	return !rest || !((a->b[whole] ^ net->b[whole]) & (0xff00 >> rest & 0xff));
 }
 
-static int match_addr(const struct sp_filter *f, const struct sp_flow *flow)
+/* One of the ends, or what one of them is known as to the other. */
+static int match_addr(const struct sp_filter *f, const struct sp_flow *flow, const struct sp_known *k)
 {
-	return flow->key.family == f->family && (in_prefix(&flow->key.addr[0], &f->addr, f->bits) ||
-						 in_prefix(&flow->key.addr[1], &f->addr, f->bits));
+	int match = in_prefix(&flow->key.addr[0], &f->addr, f->bits) || in_prefix(&flow->key.addr[1], &f->addr, f->bits);
+
+	for (int side = 0; side < 2; side++) {
+		const struct sp_addr a = { .w32 = { k->addr[side] } };
+
+		match |= k->is[side] && in_prefix(&a, &f->addr, f->bits);
+	}
+	return flow->key.family == f->family && match;
 }
 
-int sp_filter_match(const struct sp_filter *f, const struct sp_flow *flow)
+static int match_port(int port, const struct sp_flow *flow, const struct sp_known *k)
+{
+	int match = sp_ntoh16(flow->key.port[0]) == port || sp_ntoh16(flow->key.port[1]) == port;
+
+	for (int side = 0; side < 2; side++)
+		match |= k->is[side] && sp_ntoh16(k->port[side]) == port;
+	return sp_proto_has_ports(flow->key.proto) && match;
+}
+
+int sp_filter_match(const struct sp_filter *f, const struct sp_flow *flow, const struct sp_known *known)
 {
 	if (f->proto >= 0 && flow->key.proto != f->proto)
 		return 0;
-	if (f->port >= 0 && (!sp_proto_has_ports(flow->key.proto) || (sp_ntoh16(flow->key.port[0]) != f->port &&
-								       sp_ntoh16(flow->key.port[1]) != f->port)))
+	if (f->port >= 0 && !match_port(f->port, flow, known))
 		return 0;
 	if (f->zone >= 0 && flow->zone_from != f->zone && flow->zone_to != f->zone)
 		return 0;
@@ -115,5 +130,5 @@ int sp_filter_match(const struct sp_filter *f, const struct sp_flow *flow)
 		return 0;
 	if (f->state && strcasecmp(sp_phase_name(flow->phase), f->state))
 		return 0;
-	return f->family == SP_FAMILY_NONE || match_addr(f, flow);
+	return f->family == SP_FAMILY_NONE || match_addr(f, flow, known);
 }

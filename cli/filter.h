@@ -21,6 +21,6 @@ void sp_filter_init(struct sp_filter *f);
 int sp_filter_option(struct sp_filter *f, const char *name, const char *value);
 /* A word alone says itself what it is: an address, a protocol, a zone, a state, or a port. */
 int sp_filter_word(struct sp_filter *f, const char *word);
-int sp_filter_match(const struct sp_filter *f, const struct sp_flow *flow);
+int sp_filter_match(const struct sp_filter *f, const struct sp_flow *flow, const struct sp_known *known);
 
 #endif

@@ -12,10 +12,11 @@ static const char help[] =
 	"       sally flows kill FILTER... | --all\n\n"
 	"Lists the conversations that are remembered, one a line: who started it, with\n"
 	"whom, its state, what each side has sent, how old it is, how long it has been\n"
-	"silent, and between which zones. 'kill' ends those that match: their next packet\n"
-	"has to be allowed anew.\n\n"
+	"silent, and between which zones. Of a translated one, 'to' names the real other\n"
+	"end, 'as' what that one takes the first for. 'kill' ends those that match: their\n"
+	"next packet has to be allowed anew.\n\n"
 	"Filters; all must hold. The words alone will do: sally flows tcp 10.0.0.0/8 443\n"
-	"  --addr ADDRESS[/BITS]  one of the ends is (in) this\n"
+	"  --addr ADDRESS[/BITS]  one of the ends is (in) this, or is known by it\n"
 	"  --port N               one of the ends uses this port\n"
 	"  --proto NAME           tcp, udp, icmp, icmpv6, ... or a number\n"
 	"  --zone ZONE            one of the ends is in self, outside, inside, or a zone of\n"
@@ -44,7 +45,7 @@ struct request {
 
 /* ---- writing fast: no printf on the way of a million lines ----------------------------------- */
 
-#define SP_LINE_ROOM 640 /* longer than any line */
+#define SP_LINE_ROOM 900 /* longer than any line */
 
 static char buf[1 << 16];
 static size_t used;
@@ -117,11 +118,11 @@ static sp_u64 idle_ms(const struct sp_flow *f, sp_u64 now)
 	return now > f->seen_ns ? (now - f->seen_ns) / 1000000 : 0;
 }
 
-static sp_u64 age_s(const struct sp_flow *f, sp_u64 now)
+static sp_u64 age_s(const struct sp_known *k, sp_u64 now)
 {
 	sp_u64 s = now / SP_NS_PER_S;
 
-	return s > f->born_s ? s - f->born_s : 0;
+	return k->born_s && s > k->born_s ? s - k->born_s : 0;
 }
 
 /* Lines of the policy by name: those of the image in force, those that are built in. */
@@ -130,29 +131,54 @@ static const struct sp_image_line *image;
 static const char *line_name(unsigned line)
 {
 	static const char *const names[] = { [SP_LINE_NONE] = "none", [SP_LINE_SELF] = "self", [SP_LINE_INSIDE] = "inside",
-					     [SP_LINE_ADOPTED] = "adopted" };
+					     [SP_LINE_ADOPTED] = "adopted", [SP_LINE_MAPPED] = "mapped" };
 
 	if (line < sizeof(names) / sizeof(names[0]))
 		return names[line];
 	return image ? sp_image_line_name(image, line) : "";
 }
 
-static void write_text(const struct sp_flow *f, sp_u64 now)
+static void put_known(const struct sp_known *k, int side, sp_u8 proto)
+{
+	const struct sp_addr a = { .w32 = { k->addr[side] } };
+
+	used += (size_t)sp_text_endpoint(buf + used, &a, SP_IPV4, proto, sp_ntoh16(k->port[side]));
+}
+
+/* Who speaks with whom, as they know each other; `to` the real other end, `as` what that one takes the first for. */
+static void put_ends(const struct sp_flow *f, const struct sp_known *k)
 {
 	int from = f->flags & SP_FLOW_FROM_1 ? 1 : 0;
-	size_t width = f->key.family == SP_IPV4 ? 21 : 0;
+	size_t width = f->key.family == SP_IPV4 ? 21 : 0, start;
+
+	put_endpoint(f, from, width);
+	put(" -> ");
+	start = used;
+	if (k->is[SP_ALIAS_INITIATOR]) {
+		put_known(k, SP_ALIAS_INITIATOR, f->key.proto);
+		put(" to ");
+	}
+	put_endpoint(f, !from, 0);
+	if (k->is[SP_ALIAS_RESPONDER]) {
+		put(" as ");
+		put_known(k, SP_ALIAS_RESPONDER, f->key.proto);
+	}
+	pad_from(start, width);
+}
+
+static void write_text(const struct sp_flow *f, const struct sp_known *k, sp_u64 now)
+{
+	int from = f->flags & SP_FLOW_FROM_1 ? 1 : 0;
 	char proto[8];
 
 	put_padded(sp_text_proto(f->key.proto, proto), 7);
-	put_endpoint(f, from, width);
-	put(" -> ");
-	put_endpoint(f, !from, width);
+	put_ends(f, k);
 	put("  ");
 	put_padded(sp_phase_name(f->phase), 12);
 	put_traffic("  out ", f, from);
 	put_traffic(", back ", f, !from);
 	put("  age ");
-	put_u64(age_s(f, now));
+	put_u64(age_s(k, now));
 	put(" s, idle ");
 	put_u64(idle_ms(f, now) / 1000);
 	put(" s  ");
@@ -196,7 +222,35 @@ static void put_json_end(const struct sp_flow *f, int end, const char *name, con
 		put_field(port_name, sp_ntoh16(f->key.port[end]));
 }
 
-static void write_json(const struct sp_flow *f, sp_u64 now)
+/* initiator: what the responder knows him by; responder: what the initiator knows him by; the real ends stand elsewhere. */
+static void put_json_nat(const struct sp_flow *f, const struct sp_known *k)
+{
+	static const char *const names[2][2] = { [SP_ALIAS_INITIATOR] = { "responder", "responder_port" },
+						 [SP_ALIAS_RESPONDER] = { "initiator", "initiator_port" } };
+	const char *comma = "";
+	char text[SP_ADDR_TEXT];
+
+	put(", \"nat\": {");
+	for (int side = SP_ALIAS_RESPONDER; side >= SP_ALIAS_INITIATOR; side--) {
+		const struct sp_addr a = { .w32 = { k->addr[side] } };
+
+		if (!k->is[side])
+			continue;
+		sp_text_addr(text, &a, SP_IPV4);
+		put(comma);
+		put("\"");
+		put(names[side][0]);
+		put("\": \"");
+		put(text);
+		put("\"");
+		if (sp_proto_has_ports(f->key.proto) || f->key.query)
+			put_field(names[side][1], sp_ntoh16(k->port[side]));
+		comma = ", ";
+	}
+	put("}");
+}
+
+static void write_json(const struct sp_flow *f, const struct sp_known *k, sp_u64 now)
 {
 	int from = f->flags & SP_FLOW_FROM_1 ? 1 : 0;
 	char proto[8];
@@ -209,6 +263,8 @@ static void write_json(const struct sp_flow *f, sp_u64 now)
 	put_json_end(f, !from, "to", "to_port");
 	if (f->key.query)
 		put_field("id", sp_ntoh16(f->key.port[0]));
+	if (k->is[SP_ALIAS_INITIATOR] || k->is[SP_ALIAS_RESPONDER])
+		put_json_nat(f, k);
 	put_word("state", sp_phase_name(f->phase));
 	put_word("class", sp_class_name(sp_phase_class(f->phase)));
 	put_word("zone_from", sp_zone_name(f->zone_from));
@@ -219,7 +275,7 @@ static void write_json(const struct sp_flow *f, sp_u64 now)
 	put_field("bytes_out", f->bytes[from]);
 	put_field("packets_back", packets_of(f, !from));
 	put_field("bytes_back", f->bytes[!from]);
-	put_field("age_s", age_s(f, now));
+	put_field("age_s", age_s(k, now));
 	put_field("idle_ms", idle_ms(f, now));
 	put("}\n");
 }
@@ -251,11 +307,14 @@ static sp_u64 walk(struct sp_live *live, const struct request *r)
 {
 	sp_u32 i, capacity = live->t.config->capacity;
 	sp_u64 now = sp_now_ns(), n = 0;
+	struct sp_known k;
 	struct sp_flow f;
 
 	for (i = sp_live_next(live, 0); i < capacity; i = sp_live_next(live, i + 1)) {
-		if (!sp_live_flow(live, i, &f) || !sp_filter_match(&r->filter, &f) ||
-		    sp_engine_is_stale(&live->t, &f, now))
+		if (!sp_live_flow(live, i, &f))
+			continue;
+		sp_live_known(live, i, &f, &k);
+		if (!sp_filter_match(&r->filter, &f, &k) || sp_engine_is_stale(&live->t, &f, now))
 			continue;
 		if (r->kill) {
 			n += (sp_u64)kill_flow(&live->t.flows[i], &f.key);
@@ -267,9 +326,9 @@ static sp_u64 walk(struct sp_live *live, const struct request *r)
 		if (used + SP_LINE_ROOM > sizeof(buf))
 			flush();
 		if (r->json)
-			write_json(&f, now);
+			write_json(&f, &k, now);
 		else
-			write_text(&f, now);
+			write_text(&f, &k, now);
 	}
 	flush();
 	return n;

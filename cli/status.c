@@ -6,12 +6,14 @@
 #include "../policy/image.h"
 #include "cli.h"
 #include "heaviest.h"
+#include "translation.h"
 
 static const char help[] =
 	"Usage: sally status [--json]\n\n"
 	"Zones and interfaces (and where their packets are judged), what is allowed\n"
 	"without being configured, how many conversations there are, whether the table is\n"
-	"under pressure, what was stopped and why. When conversations are being refused or\n"
+	"under pressure, which addresses are translated to and how many of their ports are\n"
+	"in use, what was stopped and why. When conversations are being refused or\n"
 	"the table is under pressure, also who started most of those without an answer.\n\n"
 	"Exit codes: 0 up; 2 wrong arguments; 3 not permitted; 4 not up.\n";
 
@@ -30,6 +32,7 @@ struct picture {
 	struct sp_links links;
 	struct sp_counter counters[SP_REASON_COUNT];
 	sp_u32 flows[SP_CLASS_COUNT]; /* counted, without those that have expired */
+	sp_u32 translated;
 	sp_u32 total, held; /* held: entries in use, expired ones included; what the engine compares with its limits */
 	int has_pressure, has_refused, has_inside;
 	struct sp_heavy heavy[SP_HEAVIEST];
@@ -46,6 +49,7 @@ static void count_flows(struct picture *p)
 		if (!sp_live_flow(&p->live, i, &f) || sp_engine_is_stale(&p->live.t, &f, now))
 			continue;
 		p->flows[sp_phase_class(f.phase)]++;
+		p->translated += (f.flags & SP_FLOW_TRANSLATED) != 0;
 		p->total++;
 	}
 }
@@ -63,7 +67,7 @@ static int take_picture(struct picture *p, struct sp_err *err)
 	if (rc)
 		return rc;
 	count_flows(p);
-	for (i = 0; i < SP_CLASS_COUNT; i++)
+	for (i = 0; i < 4; i++)
 		p->held += p->live.t.state->count[i];
 	p->has_pressure = p->held > p->live.t.config->pressure_on;
 	for (i = 0; i < 3; i++)
@@ -231,6 +235,7 @@ static void print_text(const struct picture *p)
 	}
 	print_policy(p);
 	print_table(p);
+	sp_translation_text(&p->live, &p->links, p->translated);
 	print_reasons(p, SP_DROP, "Stopped");
 	print_reasons(p, SP_PASS, "Let through");
 	print_heaviest(p);
@@ -272,6 +277,7 @@ static void json_table(struct sp_json *j, const struct picture *p)
 	sp_json_u64(j, "total", p->total);
 	for (i = 0; i < SP_CLASS_COUNT; i++)
 		sp_json_u64(j, sp_class_name((unsigned)i), p->flows[i]);
+	sp_json_u64(j, "translated", p->translated);
 	sp_json_u64(j, "capacity", c->capacity);
 	sp_json_u64(j, "unanswered_max", c->unanswered_max);
 	sp_json_u64(j, "held", p->held);
@@ -317,6 +323,7 @@ static void print_json(const struct picture *p)
 	}
 	sp_json_close(&j);
 	json_table(&j, p);
+	sp_translation_json(&j, &p->live, &p->links);
 	json_reasons(&j, p, SP_DROP, "stopped");
 	json_reasons(&j, p, SP_PASS, "passed");
 	sp_json_open(&j, "heaviest", '[');

@@ -123,10 +123,19 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 /*
  * Walking the table: the first entry in use at or after `from`, or t.config->capacity when there is
  * none. Then sp_live_flow() takes a copy that no engine was writing to meanwhile: 1, or 0 when the
- * entry went away or never held still.
+ * entry went away or never held still, or is no conversation but an alias of one.
  */
 sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from);
 int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);
+/* How the ends of a translated conversation know each other. */
+struct sp_known {
+	sp_u8 is[2]; /* by enum sp_alias_side: that side knows the other end by another address than its own */
+	sp_u32 addr[2]; /* raw: of the other end, as that side knows it */
+	sp_be16 port[2]; /* ICMP queries: the identifier */
+	sp_u32 born_s; /* of the conversation, translated or not */
+};
+/* Of the entry `index`, of which f is a copy; what is not translated, or no longer there, is known as it is. */
+void sp_live_known(const struct sp_live *l, sp_u32 index, const struct sp_flow *f, struct sp_known *k);
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
 

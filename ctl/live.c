@@ -284,7 +284,8 @@ sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from)
 	return capacity;
 }
 
-int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy)
+/* An entry, whatever it is; 0: it is free or never held still. */
+static int copy_entry(const struct sp_live *l, sp_u32 index, struct sp_flow *copy)
 {
 	const struct sp_flow *f = &l->t.flows[index];
 	int tries;
@@ -300,4 +301,36 @@ int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy)
 			return copy->phase != SP_PHASE_FREE;
 	}
 	return 0;
+}
+
+int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy)
+{
+	return copy_entry(l, index, copy) && copy->phase != SP_PHASE_ALIAS;
+}
+
+void sp_live_known(const struct sp_live *l, sp_u32 index, const struct sp_flow *f, struct sp_known *k)
+{
+	const sp_u32 from = (f->flags & SP_FLOW_FROM_1) != 0;
+	union {
+		struct sp_flow flow;
+		struct sp_alias alias;
+	} e;
+	sp_u32 at = f->flags & SP_FLOW_TRANSLATED ? f->alias : 0;
+
+	memset(k, 0, sizeof(*k));
+	if (!at)
+		k->born_s = f->born_s;
+	/* at most two: one a side */
+	for (int n = 0; n < 2 && at && at <= l->t.config->capacity; n++, at = e.alias.other) {
+		sp_u32 end;
+
+		if (!copy_entry(l, at - 1, &e.flow) || e.alias.phase != SP_PHASE_ALIAS || e.alias.flow != index + 1 ||
+		    e.alias.side > SP_ALIAS_RESPONDER)
+			return;
+		end = (e.alias.side == SP_ALIAS_INITIATOR ? !from : from) ^ (e.alias.flip & 1);
+		k->is[e.alias.side] = 1;
+		k->addr[e.alias.side] = e.alias.key.addr[end].w32[0];
+		k->port[e.alias.side] = e.alias.key.port[end];
+		k->born_s = e.alias.born_s;
+	}
 }

@@ -128,13 +128,24 @@ static void filters_match(void)
 		{ "answered", 1, 0, 1 },	{ "unanswered", 0, 1, 0 },	{ "closing", 0, 0, 0 },
 		{ "inside", 1, 1, 1 },		{ "self", 0, 0, 0 },		{ "tcp 443 10.0.0.2", 1, 0, 0 },
 		{ "tcp 53", 0, 0, 0 },		{ "bogus", 2, 2, 2 },		{ "10.0.0.0/33", 2, 2, 2 },
-		{ "70000", 2, 2, 2 },		{ "-1", 2, 2, 2 },
+		{ "70000", 2, 2, 2 },		{ "-1", 2, 2, 2 },		{ "203.0.113.1", 1, 0, 0 },
+		{ "203.0.113.2", 0, 0, 0 },	{ "61000", 1, 0, 0 },		{ "10.1.0.9", 1, 0, 0 },
+		{ "alias", 2, 2, 2 },
 	};
 	struct sp_flow tcp4 = make_flow("10.0.0.2", "198.51.100.1", 6, 40000, 443, SP_PHASE_TCP_ESTABLISHED);
 	struct sp_flow udp6 = make_flow("2001:470:1::2", "2001:470:2::1", 17, 4000, 53, SP_PHASE_UDP_UNANSWERED);
 	struct sp_flow icmp4 = make_flow("198.51.100.1", "10.0.0.2", 1, 53, 53, SP_PHASE_ICMP_ANSWERED);
+	/* what its ends know each other by counts as well; what stands where nothing is translated does not */
+	struct sp_known known = { .is = { 1, 1 }, .port = { sp_hton16(443), sp_hton16(61000) } };
+	struct sp_known plain = { .port = { sp_hton16(443), sp_hton16(61000) } };
+	struct sp_addr a;
+	int family;
 	size_t i;
 
+	sp_read_addr("10.1.0.9", &a, &family);
+	known.addr[SP_ALIAS_INITIATOR] = plain.addr[SP_ALIAS_INITIATOR] = a.w32[0];
+	sp_read_addr("203.0.113.1", &a, &family);
+	known.addr[SP_ALIAS_RESPONDER] = plain.addr[SP_ALIAS_RESPONDER] = a.w32[0];
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char words[64], *word;
 		struct sp_filter f;
@@ -148,9 +159,9 @@ static void filters_match(void)
 			expect(rc && rows[i].tcp4 == 2, "refuse filter", rows[i].words);
 			continue;
 		}
-		expect(sp_filter_match(&f, &tcp4) == rows[i].tcp4, "filter on tcp", rows[i].words);
-		expect(sp_filter_match(&f, &udp6) == rows[i].udp6, "filter on udp", rows[i].words);
-		expect(sp_filter_match(&f, &icmp4) == rows[i].icmp4, "filter on icmp", rows[i].words);
+		expect(sp_filter_match(&f, &tcp4, &known) == rows[i].tcp4, "filter on tcp", rows[i].words);
+		expect(sp_filter_match(&f, &udp6, &plain) == rows[i].udp6, "filter on udp", rows[i].words);
+		expect(sp_filter_match(&f, &icmp4, &plain) == rows[i].icmp4, "filter on icmp", rows[i].words);
 	}
 }
 
