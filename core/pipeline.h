@@ -138,6 +138,9 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	if (p->hook == SP_HOOK_INGRESS) {
 		slot = (sp_u32)sp_nat_destination(p);
 		SP_STEP("destination", slot, p->new4);
+		/* it calls itself, by our address and its own port: both ends would have both names */
+		if (slot && sp_addr_equal(&p->src, &p->dst) && p->sport.raw == p->dport.raw)
+			return SP_R_LAND;
 	}
 	reason = sp_may_start(dev, p);
 	SP_STEP("may_start", (sp_u64)reason, p->zone);
