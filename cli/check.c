@@ -116,7 +116,7 @@ static void json_diag(struct sp_json *j, const struct sp_diag *d)
 	sp_json_close(j);
 }
 
-static void put_json(const struct sp_policy *p)
+static void put_json(const struct sp_policy *p, const char *limit)
 {
 	struct sp_json j;
 	sp_u32 i;
@@ -129,6 +129,8 @@ static void put_json(const struct sp_policy *p)
 	for (i = 0; i < p->n_diags; i++)
 		json_diag(&j, &p->diags[i]);
 	sp_json_close(&j);
+	if (*limit)
+		sp_json_str(&j, "limit", limit);
 	sp_json_open(&j, "lines", '[');
 	for (i = 0; i < p->n_lines && !p->errors; i++) {
 		sp_json_open(&j, NULL, '{');
@@ -154,16 +156,31 @@ static int put_canonical(const struct sp_policy *p)
 	return SP_EXIT_OK;
 }
 
+/* What passes here can be applied: limit says why not, if the policy is right but too large. */
+static void find_limit(const struct sp_policy *p, char *limit, size_t size)
+{
+	struct sp_image image = {};
+
+	*limit = 0;
+	if (!p->errors && sp_policy_compile(p, &image, limit, size))
+		return;
+	sp_image_free(&image);
+}
+
 static int show(const struct request *r, const struct sp_policy *p)
 {
+	char limit[300];
 	sp_u32 i;
 
+	find_limit(p, limit, sizeof(limit));
 	if (r->json) {
-		put_json(p);
-		return p->errors ? SP_EXIT_FAILED : SP_EXIT_OK;
+		put_json(p, limit);
+		return p->errors || *limit ? SP_EXIT_FAILED : SP_EXIT_OK;
 	}
 	for (i = 0; i < p->n_diags; i++)
 		sp_put_diag(stderr, &p->diags[i]);
+	if (*limit)
+		return sp_fail(SP_EXIT_FAILED, "%s", limit);
 	if (r->canonical && !p->errors)
 		return put_canonical(p);
 	put_summary(p->errors ? stderr : stdout, r, p);

@@ -178,6 +178,17 @@ def test_ten_thousand_lines(tmp_path):
 # ---- limits and bytes --------------------------------------------------------------------------------------
 
 
+def test_what_is_too_much_to_be_applied_is_no_good_here():
+    text = b"wan eth0\nnat pool 16.0.0.0/24\n"
+    code, out, err = golden.check("-", stdin=text)
+    assert (code, out) == (1, "") and "-:2: nat-pool-16.0.0.0-24: more than 64 addresses" in err
+    code, out, err = golden.check("-", "--json", stdin=text)
+    found = json.loads(out)
+    assert (code, found["errors"]) == (1, 0) and "more than 64 addresses" in found["limit"]
+    code, out, err = golden.check("-", "--json", stdin=b"wan eth0\nnat pool 16.0.0.0/27\n")
+    assert code == 0 and "limit" not in json.loads(out)
+
+
 def test_file_too_large(tmp_path):
     write(tmp_path, main_conf=b"#" * (4 << 20), more_conf=b"#" * ((4 << 20) + 1))
     assert golden.check("main.conf", cwd=tmp_path)[0] == 0
