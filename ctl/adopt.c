@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting does not cut: the connections that exist on this machine go into the table before anything
+ * Starting does not cut: the conversations that exist on this machine, and through it, go into the table before anything
  * is judged.
  *
- * The socket tables say who is connected with whom, not who began. A connection whose local port also
- * listens was begun by the other end; else we began it. They say nothing about sequence numbers, so
- * the windows of these are not enforced. Which zone the other end is in, the routing table says; what
- * does not go through a guarded interface is left out.
+ * The socket tables say who is connected with whom, not who began. A connection whose local port also listens was begun by
+ * the other end; else we began it. The kernel's own tracking table, where there is one, says the rest: what is forwarded, and
+ * what is translated. Neither says anything about sequence numbers, so the windows of these are not enforced. Which zones the
+ * ends are in, the routing table says; what does not go through a guarded interface is left out.
+ *
+ * A translated conversation has the key of its real ends, and an alias for each side that knows the other by another address.
+ * As long as somebody else translates it (nftables), the engine leaves the packets to them; once they come to the way out
+ * untranslated, it translates them itself, with the same addresses and ports.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "adopt.h"
 
 /*
  * TIME-WAIT (6) and CLOSE (7) have nothing more to say; 12 is a TCP connection whose third packet is
@@ -134,100 +137,169 @@ static int read_sockets(unsigned char proto, struct socks *socks)
 	return rc;
 }
 
-static int on_reply(const struct nlmsghdr *nlh, void *arg)
-{
-	const struct rtmsg *m = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *a;
+struct adopting {
+	struct sp_up *up;
+	struct sp_engine *e;
+	struct sp_routes routes;
+};
 
-	if (nlh->nlmsg_type != RTM_NEWROUTE || m->rtm_type != RTN_UNICAST)
-		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*m))
-		if (mnl_attr_get_type(a) == RTA_OIF)
-			*(sp_u32 *)arg = mnl_attr_get_u32(a);
-	return MNL_CB_OK;
+static void count(struct adopting *a, sp_u32 flow)
+{
+	if (flow)
+		a->up->adopted++;
+	else
+		a->up->adopt_failed++;
 }
 
-/* The interface through which the kernel would reach the other end; 0: none. */
-static sp_u32 route_to(const struct sock *s)
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+static void adopt_socket(struct adopting *a, unsigned char proto, const struct sock *s, int listening)
 {
-	char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
-	sp_u8 len = s->family == SP_IPV4 ? 4 : 16;
-	sp_u32 ifindex = 0;
-
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	m->rtm_family = s->family == SP_IPV4 ? AF_INET : AF_INET6;
-	m->rtm_dst_len = m->rtm_src_len = (sp_u8)(len * 8);
-	mnl_attr_put(nlh, RTA_DST, len, s->remote);
-	mnl_attr_put(nlh, RTA_SRC, len, s->local);
-	if (s->ifindex)
-		mnl_attr_put_u32(nlh, RTA_OIF, s->ifindex);
-	return sp_netlink_dump(NETLINK_ROUTE, nlh, on_reply, &ifindex) ? 0 : ifindex;
-}
-
-static sp_u8 zone_of(struct sp_links *links, const struct sock *s)
-{
-	static struct sock last;
-	static sp_u32 last_ifindex;
-	const struct sp_link *l;
-
-	/* many connections go to the same place */
-	if (last.family != s->family || last.ifindex != s->ifindex || memcmp(last.remote, s->remote, 16) ||
-	    memcmp(last.local, s->local, 16)) {
-		last = *s;
-		last_ifindex = route_to(s);
-	}
-	l = sp_links_by_index(links, (int)last_ifindex);
-	return l ? l->zone : SP_ZONE_NONE;
-}
-
-static void adopt_one(struct sp_up *up, struct sp_engine *e, unsigned char proto, const struct sock *s, int listening)
-{
-	sp_u8 zone = zone_of(&up->links, s);
+	sp_u8 zone = sp_routes_zone(&a->routes, s->family, s->remote, s->local, s->ifindex);
 	struct sp_key key;
 	int local;
 
-	if (zone == SP_ZONE_NONE)
+	/* what stays within this machine meets no guarded interface */
+	if (zone == SP_ZONE_NONE || zone == SP_ZONE_SELF)
 		return;
 	local = sp_key_make(&key, s->family, proto, s->local, s->remote, s->lport, s->rport);
-	if (sp_engine_find(e, &key))
+	if (sp_engine_find(a->e, &key))
 		return;
-	if (sp_engine_adopt(e, &key, listening ? !local : local, listening ? zone : SP_ZONE_SELF,
-			    listening ? SP_ZONE_SELF : zone, sp_now_ns()))
-		up->adopted++;
-	else
-		up->adopt_failed++;
+	count(a, sp_engine_adopt(a->e, &key, listening ? !local : local, listening ? zone : SP_ZONE_SELF,
+				 listening ? SP_ZONE_SELF : zone, sp_now_ns()));
+}
+
+static int adopt_sockets(struct adopting *a, unsigned char proto, struct socks *socks)
+{
+	int rc = read_sockets(proto, socks);
+	size_t i;
+
+	/* a kernel without socket diagnosis still gets its firewall, and the user a warning */
+	if (rc && rc != -ENOMEM) {
+		snprintf(a->up->adopt_note, sizeof(a->up->adopt_note), "the kernel does not list its %s sockets (%s)",
+			 proto == IPPROTO_TCP ? "TCP" : "UDP", strerror(-rc));
+		rc = 0;
+	}
+	for (i = 0; i < socks->count && !rc; i++) {
+		const struct sock *s = &socks->s[i];
+
+		adopt_socket(a, proto, s, socks->listening[s->lport / 8] >> s->lport % 8 & 1);
+	}
+	free(socks->s);
+	socks->s = NULL;
+	return rc;
+}
+
+/* ---- the kernel's own tracking table --------------------------------------------------------- */
+
+static int same_end(const struct sp_end *a, const struct sp_end *b)
+{
+	return a->port == b->port && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+/* Between what one side calls the two ends. Returns which end of the key the initiator is. */
+static int make_key(struct sp_key *key, const struct sp_tracked *t, const struct sp_end *initiator,
+		    const struct sp_end *responder)
+{
+	const int end = sp_key_make(key, t->family, t->proto, initiator->addr, responder->addr, initiator->port,
+				    responder->port);
+
+	if (key->query)
+		key->query = t->icmp_type;
+	return end;
+}
+
+/* A conversation that is nothing special; does it have a place in the table now? */
+static sp_u32 adopt_plain(struct adopting *a, const struct sp_tracked *t, const struct sp_end *initiator,
+			  const struct sp_end *responder, sp_u8 zone_from, sp_u8 zone_to)
+{
+	struct sp_key key;
+	const int end = make_key(&key, t, initiator, responder);
+	const sp_u32 known = sp_engine_find(a->e, &key);
+
+	return known ? known : sp_engine_adopt(a->e, &key, end, zone_from, zone_to, sp_now_ns());
+}
+
+static void put_known(const struct sp_end *real, const struct sp_end *known, sp_u32 *addr, sp_be16 *port)
+{
+	if (same_end(real, known))
+		return;
+	memcpy(addr, known->addr, sizeof(*addr));
+	port->raw = htons(known->port);
+}
+
+static sp_u32 adopt_translated(struct adopting *a, const struct sp_tracked *t, sp_u8 zone_from, sp_u8 zone_to)
+{
+	struct sp_adopt ad = { .zone_from = zone_from, .zone_to = zone_to, .answered = 1 };
+
+	if (t->family != SP_IPV4)
+		return 0;
+	ad.initiator = (sp_u8)make_key(&ad.key, t, &t->initiator, &t->responder);
+	put_known(&t->initiator, &t->initiator_known, &ad.initiator4, &ad.initiator_port);
+	put_known(&t->responder, &t->responder_known, &ad.responder4, &ad.responder_port);
+	return sp_engine_adopt_nat(a->e, &ad, sp_now_ns());
+}
+
+/*
+ * What another has translated to addresses that are not this machine's at the outside, we could not translate, but need not
+ * stop: each side's packets are remembered as that side sees them.
+ */
+static sp_u32 adopt_both_sides(struct adopting *a, const struct sp_tracked *t, sp_u8 zone_from, sp_u8 zone_to)
+{
+	sp_u32 first = 1, second = 1;
+
+	if (zone_from != SP_ZONE_NONE && zone_from != SP_ZONE_SELF)
+		first = adopt_plain(a, t, &t->initiator, &t->responder_known, zone_from,
+				    zone_to == SP_ZONE_NONE ? SP_ZONE_SELF : zone_to);
+	if (zone_to != SP_ZONE_NONE && zone_to != SP_ZONE_SELF)
+		second = adopt_plain(a, t, &t->initiator_known, &t->responder,
+				     zone_from == SP_ZONE_NONE ? SP_ZONE_SELF : zone_from, zone_to);
+	return first && second;
+}
+
+static void adopt_tracked(void *arg, const struct sp_tracked *t)
+{
+	struct adopting *a = arg;
+	const sp_u8 from = sp_routes_zone(&a->routes, t->family, t->initiator.addr, NULL, 0);
+	const sp_u8 to = sp_routes_zone(&a->routes, t->family, t->responder.addr, NULL, 0);
+	struct sp_key key;
+	sp_u32 flow = 0;
+
+	/* one end at least must be behind a guarded interface */
+	if ((from == SP_ZONE_NONE || from == SP_ZONE_SELF) && (to == SP_ZONE_NONE || to == SP_ZONE_SELF))
+		return;
+	if (same_end(&t->initiator, &t->initiator_known) && same_end(&t->responder, &t->responder_known)) {
+		make_key(&key, t, &t->initiator, &t->responder);
+		if (sp_engine_find(a->e, &key))
+			return; /* a socket of this machine */
+	} else if (from != SP_ZONE_NONE && to != SP_ZONE_NONE) {
+		flow = adopt_translated(a, t, from, to);
+	}
+	count(a, flow ? flow : adopt_both_sides(a, t, from, to));
 }
 
 /* Before the programs are attached. */
 int sp_adopt(struct sp_up *up, const struct sp_tables *t, struct sp_err *err)
 {
-	static const unsigned char protos[] = { IPPROTO_TCP, IPPROTO_UDP };
-	struct sp_engine *e = calloc(1, sizeof(*e));
+	struct adopting a = { .up = up, .e = calloc(1, sizeof(*a.e)) };
 	struct socks *socks = calloc(1, sizeof(*socks));
-	int k, rc = e && socks ? 0 : -ENOMEM;
-	size_t i;
+	int rc = a.e && socks ? sp_routes_open(&a.routes, &up->links) : -ENOMEM;
+	int tracked;
 
-	for (k = 0; k < 2 && !rc; k++) {
-		e->t = *t;
-		rc = read_sockets(protos[k], socks);
-		/* a kernel without socket diagnosis still gets its firewall, and the user a warning */
-		if (rc && rc != -ENOMEM) {
-			snprintf(up->adopt_note, sizeof(up->adopt_note), "the kernel does not list its %s sockets (%s)",
-				 protos[k] == IPPROTO_TCP ? "TCP" : "UDP", strerror(-rc));
-			rc = 0;
-		}
-		for (i = 0; i < socks->count && !rc; i++) {
-			const struct sock *s = &socks->s[i];
-
-			adopt_one(up, e, protos[k], s, socks->listening[s->lport / 8] >> s->lport % 8 & 1);
-		}
-		free(socks->s);
-		socks->s = NULL;
+	if (!rc) {
+		a.e->t = *t;
+		rc = adopt_sockets(&a, IPPROTO_TCP, socks);
 	}
+	if (!rc)
+		rc = adopt_sockets(&a, IPPROTO_UDP, socks);
+	if (!rc) {
+		tracked = sp_conntrack_each(adopt_tracked, &a);
+		if (tracked)
+			snprintf(up->adopt_note, sizeof(up->adopt_note), "the kernel does not list what it tracks (%s)",
+				 strerror(-tracked));
+	}
+	sp_routes_close(&a.routes);
 	free(socks);
-	free(e);
+	free(a.e);
 	return rc ? sp_err_errno(err, rc, "can not take over the connections that exist") : 0;
 }
