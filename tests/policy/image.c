@@ -66,6 +66,10 @@ static void send_talk(struct sp_engine *e, const struct talk *t, int answer, sp_
 	p.data = data;
 	p.hook = p.zone == SP_ZONE_SELF ? SP_HOOK_EGRESS : SP_HOOK_INGRESS;
 	e->side.zone_to = answer ? t->from : t->to;
+	/* whoever sends has an address of its zone */
+	e->side.dmz4_net = c.src.w32[0];
+	e->side.dmz4_mask = 0xffffffff;
+	e->side.dmz6 = c.src;
 	sp_engine_packet(e, &p, NULL, r);
 }
 
@@ -91,7 +95,8 @@ static int is_fair(struct sp_engine *e, const struct talk *t)
 				 : s == 0 || s >= 0xfe || d == 0 || d >= 0xfe)
 		return 0;
 	make_key(t, &key);
-	return !sp_engine_find(e, &key);
+	/* zone 0 is only asked about: for a packet, sp_side_zone() finds one */
+	return t->to != SP_ZONE_NONE && !sp_engine_find(e, &key);
 }
 
 static int is_built_in(const struct talk *t)
