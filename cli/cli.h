@@ -36,6 +36,8 @@ int sp_cmd_close(int argc, char **argv);
 int sp_cmd_allow(int argc, char **argv);
 int sp_cmd_block(int argc, char **argv);
 int sp_cmd_unblock(int argc, char **argv);
+int sp_cmd_forward(int argc, char **argv);
+int sp_cmd_unforward(int argc, char **argv);
 int sp_cmd_confirm(int argc, char **argv);
 int sp_cmd_undo(int argc, char **argv);
 

@@ -14,8 +14,9 @@
 void sp_put_diag(FILE *f, const struct sp_diag *d);
 
 /*
- * Compiles a file, with zones numbered as they are called now (sp_zone_names_of()). What is wrong goes to standard error, a diagnostic each. Returns an enum sp_exit; 0: image is to be
- * freed by the caller, and *policy too, if it is wanted (policy may be NULL).
+ * Compiles a file, with zones numbered as they are called now (sp_zone_names_of()). What is wrong goes to standard error, a
+ * diagnostic each. Returns an enum sp_exit; 0: image is to be freed by the caller, and *policy too, if it is wanted (policy
+ * may be NULL).
  */
 int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy **policy);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * `sally open`, `allow`, `block`: add one sentence to the configuration file and put it in force; `close`, `unblock`: take
- * one out. The file is the truth: it is written whole, beside the old one, and takes its place only when it is right. If it
- * can not be put in force after all, the old text comes back.
+ * `sally open`, `allow`, `block`, `forward`: add one sentence to the configuration file and put it in force; `close`,
+ * `unblock`, `unforward`: take one out. The file is the truth: it is written whole, beside the old one, and takes its place
+ * only when it is right. If it can not be put in force after all, the old text comes back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,9 @@
 static const char help[] =
 	"Usage: sally open SERVICES [from WHO]     sally close SERVICES | NAME\n"
 	"       sally allow A -> B : SERVICES      sally close NAME\n"
-	"       sally block WHO                    sally unblock WHO | NAME\n\n"
+	"       sally block WHO                    sally unblock WHO | NAME\n"
+	"       sally forward SERVICES [from WHO] to HOST[:PORT]\n"
+	"       sally unforward SERVICES [from WHO] to HOST[:PORT] | NAME\n\n"
 	"Adds one sentence to the configuration file, or takes one out, and puts the file in\n"
 	"force (as 'sally apply' does, on trial in an SSH session). Comments and everything\n"
 	"else in the file stay as they are. sally.conf(5) has the language.\n\n"
@@ -224,47 +226,58 @@ static void cut_line(struct edit *e, sp_u32 number)
 	e->len -= (size_t)(next - at);
 }
 
-/* The name that a sentence by itself would get, or NULL: then it may be the name of a line. */
-static char *name_of(const char *sentence)
+/* The sentence of the file that says what the last one says, options aside; NULL: there is none. */
+static const struct sp_sentence *find_same(struct sp_policy *p, const struct edit *e)
 {
-	struct sp_policy *p;
-	char *name = NULL;
+	const struct sp_sentence *typed = p->n_lines ? p->lines[p->n_lines - 1] : NULL;
+	const char *text = NULL;
 
-	if (sp_policy_load_text("-", sentence, strlen(sentence), NULL, &p))
-		return NULL;
-	if (!p->errors && p->n_lines == 1)
-		name = strdup(p->lines[0]->name);
-	sp_policy_free(p);
-	return name;
+	if (typed && !typed->is_broken && !strcmp(typed->at.file, e->file))
+		text = sp_policy_sentence(p, typed);
+	for (sp_u32 i = 0; text && i + 1 < p->n_lines; i++) {
+		const char *other = p->lines[i]->kind == typed->kind ? sp_policy_sentence(p, p->lines[i]) : NULL;
+
+		if (other && !strcmp(other, text))
+			return p->lines[i];
+	}
+	return NULL;
 }
 
+static const struct sp_sentence *find_named(const struct sp_policy *p, const char *name)
+{
+	for (sp_u32 i = 0; i < p->n_lines; i++)
+		if (p->lines[i]->name && !strcmp(p->lines[i]->name, name))
+			return p->lines[i];
+	return NULL;
+}
+
+/* Takes out the sentence that was typed (it is read behind the file, whose names it may use), or the one of that name. */
 static int remove_sentence(struct edit *e)
 {
-	char *name = name_of(e->sentence);
-	struct sp_policy *p;
-	int code = SP_EXIT_OK, found = 0;
+	const int more = snprintf(e->text + e->len, SENTENCE_MAX + 2, "%s\n", e->sentence);
+	const struct sp_sentence *line = NULL;
+	struct sp_policy *with = NULL, *p = NULL;
+	int code = SP_EXIT_OK;
 
-	if (sp_policy_load_text(e->file, e->text, e->len, NULL, &p)) {
-		free(name);
-		return sp_fail(SP_EXIT_FAILED, "out of memory");
-	}
-	for (sp_u32 i = 0; i < p->n_lines && !found && !code; i++) {
-		const struct sp_sentence *line = p->lines[i];
-
-		if (!line->name || (strcmp(line->name, e->object) && (!name || strcmp(line->name, name))))
-			continue;
-		found = 1;
-		if (strcmp(line->at.file, e->file))
-			code = sp_fail(SP_EXIT_FAILED, "%s stands in %s, line %u; take it out there", line->name,
-				       line->at.file, line->at.line);
-		else
-			cut_line(e, line->at.line);
-	}
-	if (!found)
+	if (sp_policy_load_text(e->file, e->text, e->len + (size_t)more, NULL, &with) ||
+	    sp_policy_load_text(e->file, e->text, e->len, NULL, &p))
+		code = sp_fail(SP_EXIT_FAILED, "out of memory");
+	if (!code)
+		line = find_same(with, e);
+	if (!code && !line)
+		line = find_named(p, e->object);
+	if (!code && !line)
 		code = sp_fail(SP_EXIT_FAILED, "%s: no line '%s'; 'sally check --json' lists their names; nothing has "
 			       "changed", e->file, e->object);
-	sp_policy_free(p);
-	free(name);
+	else if (!code && strcmp(line->at.file, e->file))
+		code = sp_fail(SP_EXIT_FAILED, "%s stands in %s, line %u; take it out there", line->name, line->at.file,
+			       line->at.line);
+	else if (!code)
+		cut_line(e, line->at.line);
+	if (with)
+		sp_policy_free(with);
+	if (p)
+		sp_policy_free(p);
 	return code;
 }
 
@@ -331,4 +344,14 @@ int sp_cmd_block(int argc, char **argv)
 int sp_cmd_unblock(int argc, char **argv)
 {
 	return edit(argc, argv, "block", 1);
+}
+
+int sp_cmd_forward(int argc, char **argv)
+{
+	return edit(argc, argv, "forward", 0);
+}
+
+int sp_cmd_unforward(int argc, char **argv)
+{
+	return edit(argc, argv, "forward", 1);
 }

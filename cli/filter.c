@@ -55,7 +55,8 @@ int sp_filter_option(struct sp_filter *f, const char *name, const char *value)
 	}
 	if (!strcmp(name, "zone")) {
 		f->zone = sp_zone_by_name(value);
-		return f->zone < 0 ? sp_usage("--zone wants a zone: self, outside, inside, or one of the configuration", value) : 0;
+		return f->zone < 0 ? sp_usage("--zone wants self, outside, inside or a zone of the configuration", value) :
+				     0;
 	}
 	if (!strcmp(name, "state")) {
 		f->state = value;

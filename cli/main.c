@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	{ "allow", sp_cmd_allow, "let one side start conversations with another" },
 	{ "block", sp_cmd_block, "have nothing to do with somebody" },
 	{ "unblock", sp_cmd_unblock, "take such a line out" },
+	{ "forward", sp_cmd_forward, "let somebody reach a service of a host inside, at this machine's address" },
+	{ "unforward", sp_cmd_unforward, "take such a line out" },
 	{ "apply", sp_cmd_apply, "put a configuration in force, on trial if asked" },
 	{ "confirm", sp_cmd_confirm, "keep the configuration that is on trial" },
 	{ "undo", sp_cmd_undo, "go back to an earlier configuration" },

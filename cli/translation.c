@@ -65,8 +65,8 @@ void sp_translation_text(const struct sp_live *l, const struct sp_links *links, 
 
 	if (!l->t.nat->slots)
 		return;
-	printf("\nTranslation%s\n  conversations    %u\n", is_off(l) ? " (off)" : ", of private IPv4 addresses that go outside",
-	       conversations);
+	printf("\nTranslation%s\n  conversations    %u\n", is_off(l) ? " (off)" :
+	       ", of private IPv4 addresses that go outside", conversations);
 	for (sp_u32 i = 0; i < SP_NAT_SLOTS; i++) {
 		const char *name = where(l, links, i);
 

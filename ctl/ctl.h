@@ -157,8 +157,8 @@ const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 
 void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n);
 /*
  * Puts an image (NULL: built-in alone) in force as a new generation, at one instant. trial_ns: 0, or how long it may stay
- * unless sp_confirm() is called: then the kernel's programs themselves go back, whatever became of user space. Interfaces change
- * their zones at the same instant, and go back with it, and so do the addresses that are translated to.
+ * unless sp_confirm() is called: then the kernel's programs themselves go back, whatever became of user space. Interfaces
+ * change their zones at the same instant, and go back with it, and so do the addresses that are translated to.
  */
 int sp_apply(const struct sp_image_line *image, sp_u32 n, const struct sp_zoning *zoning, sp_u64 trial_ns,
 	     sp_u32 *generation, struct sp_err *err);

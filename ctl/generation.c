@@ -125,8 +125,8 @@ int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_
 }
 
 /*
- * Puts map fd (-1: none) into the slot of the next generation and makes that the one in force, with the zones of z (NULL: they
- * stay).
+ * Puts map fd (-1: none) into the slot of the next generation and makes that the one in force, with the zones of z (NULL:
+ * they stay).
  */
 static int switch_to(struct sp_live *l, int fd, struct sp_rezone *z, sp_u64 trial_ns, sp_u32 *generation,
 		     struct sp_err *err)
@@ -139,9 +139,9 @@ static int switch_to(struct sp_live *l, int fd, struct sp_rezone *z, sp_u64 tria
 	if (rc)
 		return rc;
 	/*
-	 * What is in force up to the last store but one or two, stays in force: a trial that is over goes back to `now` until
-	 * its deadline is gone, and one that is to begin is over (1) before it has begun. Whoever is killed in between leaves
-	 * the one or the other in force, and never a number that is in force and will be given out again.
+	 * What is in force up to the last store but one or two, stays in force: a trial that is over goes back to `now`
+	 * until its deadline is gone, and one that is to begin is over (1) before it has begun. Whoever is killed in between
+	 * leaves the one or the other in force, and never a number that is in force and will be given out again.
 	 */
 	if (!is_running)
 		__atomic_store_n(&c->trial_back, now, __ATOMIC_SEQ_CST);
@@ -193,7 +193,7 @@ static int open_locked(struct sp_live *l, struct sp_pins *place, struct sp_err *
 	return sp_live_open_policy(l, err);
 }
 
-/* Addresses of interfaces that are outside now, too, and of the pool that is in force: conversations use them up to the end. */
+/* With those of interfaces that are outside now, and of the pool in force: conversations use them up to the end. */
 static int add_addresses(struct sp_live *l, const struct sp_links *links, const struct sp_image_line *image,
 			 struct sp_err *err)
 {
@@ -311,8 +311,8 @@ static int undo_target(const struct sp_live *l, sp_u32 *to, struct sp_err *err)
 	if (!*to)
 		*to = l->t.config->trial_back;
 	if (!*to || *to >= now || last - *to > KEPT)
-		return sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u are kept",
-				  *to, now, KEPT);
+		return sp_err_set(err, -EINVAL, "there is no generation %u to go back to; this is number %u, and %u are "
+				  "kept", *to, now, KEPT);
 	return 0;
 }
 

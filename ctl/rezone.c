@@ -3,9 +3,9 @@
  * Interfaces that change their zone while the firewall is up.
  *
  * An interface has two zones: the one that a trial or the present gives it, and the one it goes back to when a trial ends
- * unconfirmed (struct sp_iface). A change is written while a trial that is over (1) has not begun yet: then everything old is
- * in force, generation and zones, and one store of the deadline puts everything new in force. Whoever is killed in between
- * leaves the old in force. What is left over is settled by the next change.
+ * unconfirmed (struct sp_iface). A change is written while a trial that is over (1) has not begun yet: then everything old
+ * is in force, generation and zones, and one store of the deadline puts everything new in force. Whoever is killed in
+ * between leaves the old in force. What is left over is settled by the next change.
  *
  * New interfaces get their programs before that, with no zone, so that these let pass what they always let pass; those that
  * are to be guarded no longer lose them when nothing can go back to them.

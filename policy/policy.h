@@ -191,6 +191,9 @@ void sp_policy_free(struct sp_policy *p);
 /* Canonical text, malloc()ed, of a policy without errors. It parses to itself. */
 int sp_policy_print(const struct sp_policy *p, char **text, size_t *len) SP_MUST;
 
+/* Canonical text of one line without its options and name; lives as long as p. NULL: out of memory. */
+const char *sp_policy_sentence(struct sp_policy *p, const struct sp_sentence *line);
+
 /* "open", "allow", ... */
 const char *sp_kind_name(enum sp_kind kind);
 

@@ -142,6 +142,11 @@ const char *sp_print_line(struct sp_policy *p, const struct sp_sentence *line, i
 	return out;
 }
 
+const char *sp_policy_sentence(struct sp_policy *p, const struct sp_sentence *line)
+{
+	return sp_print_line(p, line, 1);
+}
+
 int sp_policy_print(const struct sp_policy *p, char **text, size_t *len)
 {
 	char *got = NULL;

@@ -96,3 +96,24 @@ def test_not_up_the_file_waits(bare, tmp_path):
     done = bare.fw.run(SALLY, "open", "tcp/7001", "--config", conf, check=False)
     assert done.returncode == 4 and "not up" in done.stderr
     assert conf.read_text() == "open tcp/7001\n"
+
+
+def test_forward_and_unforward(live, conf):
+    conf.parent.mkdir()
+    conf.write_text("host box = 10.1.0.2\n" + FILE)
+    edit(live, conf, "forward", "tcp/7005", "to", "box")
+    edit(live, conf, "forward", "tcp/7005", "from", "192.0.2.0/24", "to", "10.1.0.9:80")
+    assert conf.read_text().endswith("forward tcp/7005 to box\nforward tcp/7005 from 192.0.2.0/24 to 10.1.0.9:80\n")
+    # the one that says this, not the first one that is called alike
+    edit(live, conf, "unforward", "tcp/7005", "from", "192.0.2.0/24", "to", "10.1.0.9:80")
+    assert conf.read_text().endswith("forward tcp/7005 to box\n")
+    assert "no line" in edit(live, conf, "unforward", "tcp/7005", "to", "10.1.0.9", code=1)
+    edit(live, conf, "unforward", "tcp/7005", "to", "box")
+    assert conf.read_text() == "host box = 10.1.0.2\n" + FILE
+
+
+def test_close_leaves_options_aside(live, conf):
+    conf.parent.mkdir()
+    conf.write_text(f"open tcp/{PORTS[0]} idle 5m as mine\nopen tcp/{PORTS[0]} from 192.0.2.1\n")
+    edit(live, conf, "close", f"tcp/{PORTS[0]}")
+    assert conf.read_text() == f"open tcp/{PORTS[0]} from 192.0.2.1\n"
