@@ -2,9 +2,9 @@
 """
 A thousand applies in a row, while everything goes on that they could disturb.
 
-Two policies in which every set, class and line number differs alternate. One conversation has its line in one of them only: its
-next packet is let in, or revoked, each time. What both permit (iperf3 over UDP and TCP, both ways; datagrams of an old conversation, and
-of new ones) loses nothing; what neither permits never passes. Every drop is accounted for.
+Two policies in which every set, class and line number differs alternate. One conversation has its line in one of them only:
+its next packet is let in, or revoked, each time. What both permit (iperf3 over UDP and TCP, both ways; datagrams of an old
+conversation, and of new ones) loses nothing; what neither permits never passes. Every drop is accounted for.
 """
 
 import os
@@ -94,8 +94,9 @@ class Iperf:
         self.server = lab.john.start("iperf3", "-s", "-p", IPERF_UDP, "-1", "--forceflush", stdout=self.out[0])
         wait_for("iperf3", lambda: lab.john.run("ss", "-Hltn", f"sport = :{IPERF_UDP}").stdout)
         self.full_before = self.full()
-        self.client = lab.stranger.start("iperf3", "-c", lab.john4, "-p", IPERF_UDP, "-u", "--bidir", "-b", "2M", "-l", "1000",
-                                         "-t", "3600", "--forceflush", stdout=self.out[1], stderr=subprocess.STDOUT)
+        self.client = lab.stranger.start("iperf3", "-c", lab.john4, "-p", IPERF_UDP, "-u", "--bidir", "-b", "2M",
+                                         "-l", "1000", "-t", "3600", "--forceflush", stdout=self.out[1],
+                                         stderr=subprocess.STDOUT)
         wait_for("datagrams both ways", lambda: min(self.counted()[1:]) > 0)
 
     def full(self):
@@ -111,7 +112,7 @@ class Iperf:
         return [sum(int(lost) for row in rows for lost, _ in row)] + [sum(int(n) for _, n in row) for row in rows]
 
     def end(self):
-        assert self.client.poll() is None, "iperf3 ended too early: " + open(self.out[1].name, encoding="utf-8").read()[-500:]
+        assert self.client.poll() is None, f"iperf3 ended too early, having counted {self.counted()}"
         seen = self.counted()[1:]
         wait_for("the report of the last second", lambda: all(a > b for a, b in zip(self.counted()[1:], seen)))
         lost, *received = self.counted()
