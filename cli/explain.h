@@ -31,10 +31,17 @@ struct sp_explain {
 	sp_u8 to_self; /* the destination is this machine */
 	char ifname[IF_NAMESIZE]; /* empty: not known */
 	const char *not_live; /* why not */
+	struct sp_engine *engine; /* while it is asked */
+	const struct sp_live *at; /* the instance, or NULL */
 	char line[SP_IMAGE_NAME]; /* of the configuration, that decided; empty: none */
+	char out_ifname[IF_NAMESIZE]; /* where it leaves, on its way through a gateway; empty: it does not */
+	sp_u8 for_inside; /* it is for somebody inside who is known by this machine's address */
+	sp_u8 leaving; /* the steps are those of that interface */
 	/* the answer */
 	struct sp_engine_result result;
 	struct sp_flow flow; /* if result.flow: a copy, after the packet */
+	sp_u8 onward[SP_CRAFT_MAX]; /* the packet as it goes on, if it is translated */
+	sp_u32 onward_len; /* 0: it goes on as it is */
 	struct sp_step step[SP_EXPLAIN_STEPS];
 	int steps;
 };

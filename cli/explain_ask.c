@@ -111,6 +111,14 @@ static struct sp_engine *copy_live(const struct sp_live *live)
 	}
 	*e->t.config = *c;
 	*e->t.state = *live->t.state;
+	if (live->t.nat->slots) {
+		if (sp_engine_nat(e, live->t.nat->slots)) {
+			sp_engine_free(e);
+			return NULL;
+		}
+		*e->t.nat = *live->t.nat;
+		memcpy(e->t.ports, live->t.ports, (size_t)live->t.nat->slots * SP_NAT_PORTS * sizeof(*e->t.ports));
+	}
 	memcpy(e->t.frags, live->t.frags, (size_t)SP_FRAG_COUNT * sizeof(*e->t.frags));
 	memcpy(e->t.sketch, live->t.sketch, (size_t)SP_SKETCH_ROW * SP_SKETCH_ROWS * sizeof(*e->t.sketch));
 	for (sp_u32 i = 0; i < c->sets; i++)
@@ -170,6 +178,17 @@ static void next_segment(struct sp_explain *x, const struct sp_flow *f, int end)
 		x->craft.ack = d->end;
 }
 
+/* The conversation behind an alias; *end: the sender's, in its key. */
+static const struct sp_flow *behind_alias(const struct sp_engine *e, const struct sp_flow *f, int *end)
+{
+	const struct sp_alias *a = (const struct sp_alias *)f;
+
+	if (!f || f->phase != SP_PHASE_ALIAS)
+		return f;
+	*end ^= a->flip & 1;
+	return a->flow && a->flow <= e->t.config->capacity ? &e->t.flows[a->flow - 1] : NULL;
+}
+
 static void complete(struct sp_explain *x, struct sp_engine *e, sp_u64 now_ns)
 {
 	struct sp_craft *c = &x->craft;
@@ -182,7 +201,7 @@ static void complete(struct sp_explain *x, struct sp_engine *e, sp_u64 now_ns)
 		return;
 	end = sp_key_make(&key, c->family, c->proto, c->src.b, c->dst.b, c->sport, c->dport);
 	flow = sp_engine_find(e, &key);
-	f = flow ? &e->t.flows[flow - 1] : NULL;
+	f = behind_alias(e, flow ? &e->t.flows[flow - 1] : NULL, &end);
 	if (f && f->phase != SP_PHASE_TCP_CLOSED && f->phase != SP_PHASE_TCP_TIME_WAIT &&
 	    !sp_engine_is_stale(&e->t, f, now_ns))
 		next_segment(x, f, end);
@@ -190,26 +209,95 @@ static void complete(struct sp_explain *x, struct sp_engine *e, sp_u64 now_ns)
 		c->tcp_flags = SP_TCP_SYN;
 }
 
+/* The kernel's programs would ask for the zone of where it really goes. */
+static void destination_is(struct sp_explain *x, const struct sp_addr *to)
+{
+	struct sp_where w;
+
+	if (x->at && !sp_where(to, x->craft.family, &w))
+		x->engine->side.zone_to = w.is_local ? SP_ZONE_SELF : (sp_u8)sp_live_zone(x->at, (unsigned)w.ifindex);
+}
+
 static void take_step(void *arg, const char *what, sp_u64 a, sp_u64 b)
 {
 	struct sp_explain *x = arg;
 
+	if (!strcmp(what, "destination")) {
+		const struct sp_addr real = { .w32 = { (sp_u32)b } };
+
+		if (!a)
+			return; /* it is for whom it says */
+		destination_is(x, &real);
+		x->for_inside = 1;
+	}
+	if (x->leaving && strcmp(what, "source"))
+		return;
+	/* a line that forwards has spoken already: now only one that blocks is of interest */
+	if (x->for_inside && !strcmp(what, "policy") && b < SP_LINE_FIRST && a != SP_R_BLOCKED)
+		return;
 	if (x->steps < SP_EXPLAIN_STEPS)
 		x->step[x->steps++] = (struct sp_step){ .what = what, .a = a, .b = b };
 }
 
-/* The name of the line that the policy step speaks of, or "". */
+/* The name of the line that the policy step speaks of, or that began the conversation; or "". */
 static void name_line(struct sp_explain *x, const struct sp_image_line *image)
 {
+	if (image && x->result.flow && x->result.verdict == SP_PASS)
+		snprintf(x->line, sizeof(x->line), "%s", sp_image_line_name(image, x->flow.line));
 	for (int i = 0; image && i < x->steps; i++)
-		if (!strcmp(x->step[i].what, "policy"))
+		if (!strcmp(x->step[i].what, "policy") && x->step[i].b >= SP_LINE_FIRST)
 			snprintf(x->line, sizeof(x->line), "%s", sp_image_line_name(image, (sp_u32)x->step[i].b));
+}
+
+static void real_destination(const struct sp_explain *x, const sp_u8 *bytes, struct sp_addr *to)
+{
+	*to = x->craft.dst;
+	if (x->onward_len)
+		memcpy(to->b, bytes + 16, 4); /* IPv4: nothing else is translated */
+}
+
+/* On a gateway it meets the firewall once more, where it leaves: its sender may need another address. */
+static void leave(struct sp_explain *x, struct sp_engine *e, const struct sp_engine_packet *in)
+{
+	struct sp_engine_packet p = *in;
+	struct sp_engine_result result;
+	sp_u8 bytes[SP_CRAFT_MAX];
+	struct sp_links links;
+	struct sp_addr to;
+	struct sp_where w;
+	struct sp_err err;
+	struct sp_link *l;
+
+	real_destination(x, x->onward, &to);
+	if (x->hook != SP_HOOK_INGRESS || !x->forwards || x->result.verdict != SP_PASS ||
+	    sp_where(&to, x->craft.family, &w) || w.is_local)
+		return;
+	p.zone = (sp_u8)sp_live_zone(x->at, (unsigned)w.ifindex);
+	if (p.zone == SP_ZONE_NONE || sp_links_read(&links, &err))
+		return;
+	l = sp_links_by_index(&links, w.ifindex);
+	snprintf(x->out_ifname, sizeof(x->out_ifname), "%s", l ? l->name : "?");
+	sp_links_free(&links);
+	p.data = x->onward_len ? x->onward : in->data;
+	p.out = bytes;
+	p.hook = SP_HOOK_EGRESS;
+	p.forwarded = 1;
+	p.zone_from = x->met_zone;
+	p.ifindex = (sp_u32)w.ifindex;
+	x->leaving = 1;
+	sp_engine_packet(e, &p, NULL, &result);
+	if (result.verdict == SP_DROP)
+		x->result = result;
+	if (result.rewritten) {
+		memcpy(x->onward, bytes, p.len);
+		x->onward_len = p.len;
+	}
 }
 
 static int judge(struct sp_explain *x, struct sp_engine *e)
 {
 	sp_u8 bytes[SP_CRAFT_MAX];
-	struct sp_engine_packet p = { .data = bytes, .bare_ip = 1, .now_ns = sp_now_ns() };
+	struct sp_engine_packet p = { .data = bytes, .out = x->onward, .bare_ip = 1, .now_ns = sp_now_ns() };
 	int len;
 
 	complete(x, e, p.now_ns);
@@ -224,7 +312,11 @@ static int judge(struct sp_explain *x, struct sp_engine *e)
 	x->forwards = (e->t.config->flags & SP_CONFIG_GATEWAY) != 0;
 	e->step = take_step;
 	e->step_arg = x;
+	x->engine = e;
 	sp_engine_packet(e, &p, NULL, &x->result);
+	x->onward_len = x->result.rewritten ? p.len : 0;
+	if (x->at)
+		leave(x, e, &p);
 	if (x->result.flow)
 		x->flow = e->t.flows[x->result.flow - 1];
 	return SP_EXIT_OK;
@@ -235,14 +327,14 @@ static int judge_live(struct sp_explain *x, struct sp_engine *e, const struct sp
 {
 	const sp_u32 generation = sp_generation_now(live, NULL);
 	const struct sp_image_line *image;
-	struct sp_where to;
 	sp_u32 n;
 	int code;
 
 	image = sp_generation_image(live, generation, &n);
 	e->images[generation % SP_IMAGE_SLOTS] = (struct sp_image_line *)image; /* the engine only reads it */
-	if (!sp_where(&x->craft.dst, x->craft.family, &to))
-		e->side.zone_to = to.is_local ? SP_ZONE_SELF : (sp_u8)sp_live_zone(live, (unsigned)to.ifindex);
+	x->at = live;
+	x->engine = e;
+	destination_is(x, &x->craft.dst);
 	code = judge(x, e);
 	name_line(x, image);
 	sp_generation_unmap(image, n);

@@ -93,6 +93,38 @@ static void say_fragment(const struct sp_step *s)
 	printf("does the piece fit its datagram? %s", sp_reason_text((unsigned)s->a));
 }
 
+static void raw_text(sp_u64 raw, char *out)
+{
+	const struct sp_addr a = { .w32 = { (sp_u32)raw } };
+
+	sp_text_addr(out, &a, SP_IPV4);
+}
+
+static void say_destination(const struct sp_step *s)
+{
+	char text[SP_ADDR_TEXT];
+
+	raw_text(s->b, text);
+	printf("is it for somebody who is known by this machine's address? yes: for %s", text);
+}
+
+static void say_alias(const struct sp_step *s)
+{
+	printf("is an end of that conversation known by this machine's address? yes: it is put in its place");
+}
+
+static void say_source(const struct sp_step *s)
+{
+	char text[SP_ADDR_TEXT];
+
+	raw_text(s->b, text);
+	if (s->a != SP_R_FORWARDED)
+		printf("where it leaves, does its sender get an address there? %s", sp_reason_text((unsigned)s->a));
+	else
+		printf("where it leaves, is its sender known by another address? %s%s", s->b ? "yes: by " : "no",
+		       s->b ? text : "");
+}
+
 /* The steps that the core names (SP_STEP in core/pipeline.h), and how each reads. */
 static const struct {
 	const char *what;
@@ -102,12 +134,15 @@ static const struct {
 	{ "addresses", say_addresses },
 	{ "implied", say_implied },
 	{ "find", say_find },
+	{ "alias", say_alias },
+	{ "destination", say_destination },
 	{ "policy", say_policy },
 	{ "redecide", say_redecide },
 	{ "may_start", say_may_start },
 	{ "insert", say_insert },
 	{ "track", say_track },
 	{ "fragment", say_fragment },
+	{ "source", say_source },
 };
 
 static void print_step(int number, const struct sp_step *s)
@@ -133,6 +168,24 @@ static void describe(const struct sp_explain *x, char *out)
 
 	sp_glance(&g, bytes, len < 0 ? 0 : (sp_u32)len, 1);
 	sp_glance_text(&g, out, SP_GLANCE_TEXT);
+}
+
+static void describe_onward(const struct sp_explain *x, char *out)
+{
+	struct sp_glance g;
+
+	sp_glance(&g, x->onward, x->onward_len, 1);
+	sp_glance_text(&g, out, SP_GLANCE_TEXT);
+}
+
+static void print_onward(const struct sp_explain *x)
+{
+	char text[SP_GLANCE_TEXT];
+
+	if (!x->onward_len || x->result.verdict != SP_PASS)
+		return;
+	describe_onward(x, text);
+	printf("it goes on%s%s as: %s\n", x->out_ifname[0] ? " through " : "", x->out_ifname, text);
 }
 
 static void print_question(const struct sp_explain *x)
@@ -240,6 +293,7 @@ void sp_explain_text(const struct sp_explain *x)
 	       sp_reason_name(x->result.reason), sp_reason_text(x->result.reason));
 	if (x->line[0])
 		printf("the line of the configuration: %s\n", x->line);
+	print_onward(x);
 	if (x->result.flow)
 		print_flow(x);
 	print_advice(x);
@@ -271,7 +325,8 @@ static void json_steps(struct sp_json *j, const struct sp_explain *x)
 	for (int i = 0; i < x->steps; i++) {
 		sp_json_open(j, NULL, '{');
 		sp_json_str(j, "step", x->step[i].what);
-		if (strcmp(x->step[i].what, "find") == 0)
+		if (strcmp(x->step[i].what, "find") == 0 || strcmp(x->step[i].what, "alias") == 0 ||
+		    strcmp(x->step[i].what, "destination") == 0)
 			sp_json_bool(j, "found", x->step[i].a != 0);
 		else if ((sp_s64)x->step[i].a >= 0)
 			sp_json_str(j, "reason", sp_reason_name((unsigned)x->step[i].a));
@@ -305,6 +360,10 @@ void sp_explain_json(const struct sp_explain *x)
 	sp_json_str(&j, "text", sp_reason_text(x->result.reason));
 	if (x->line[0])
 		sp_json_str(&j, "decided_by", x->line);
+	if (x->onward_len && x->result.verdict == SP_PASS) {
+		describe_onward(x, text);
+		sp_json_str(&j, "onward", text);
+	}
 	if (change[0])
 		sp_json_str(&j, is_line ? "line" : "change", change);
 	if (x->result.flow)
