@@ -57,33 +57,40 @@ static int collect(struct script *s, struct words *ws, char *text, size_t room)
 	return at + 2000 < room ? 0 : words_fail(ws, "the policy is too long");
 }
 
+int script_compile(const char *policy, struct sp_image *out, char *why, size_t len)
+{
+	char text[TEXT_MAX];
+	struct sp_policy *p;
+	int rc = -1;
+
+	snprintf(text, sizeof(text), "%s", policy);
+	add_cast(text, sizeof(text));
+	if (sp_policy_load_text("policy", text, strlen(text), NULL, &p)) {
+		snprintf(why, len, "out of memory");
+		return -1;
+	}
+	for (sp_u32 i = 0; i < p->n_diags; i++)
+		if (p->diags[i].severity == SP_SEVERITY_ERROR) {
+			snprintf(why, len, "policy, line %u: %s", p->diags[i].at.line, p->diags[i].message);
+			sp_policy_free(p);
+			return -1;
+		}
+	if (!sp_policy_compile(p, out, why, len)) {
+		rc = sp_image_check(out->v, out->n, why, len);
+		if (rc)
+			sp_image_free(out);
+	}
+	sp_policy_free(p);
+	return rc ? -1 : 0;
+}
+
 int script_parse_policy(struct script *s, struct words *ws, struct step *st)
 {
 	char text[TEXT_MAX], why[300];
-	struct sp_policy *p;
 
 	if (collect(s, ws, text, sizeof(text)))
 		return -1;
-	add_cast(text, sizeof(text));
-	if (sp_policy_load_text("policy", text, strlen(text), NULL, &p))
-		return words_fail(ws, "out of memory");
-	if (p->errors) {
-		for (sp_u32 i = 0; i < p->n_diags; i++)
-			if (p->diags[i].severity == SP_SEVERITY_ERROR) {
-				words_fail(ws, "policy, line %u: %s", p->diags[i].at.line, p->diags[i].message);
-				break;
-			}
-		sp_policy_free(p);
-		return -1;
-	}
-	if (sp_policy_compile(p, &st->image, why, sizeof(why)))
-		words_fail(ws, "%s", why);
-	else if (sp_image_check(st->image.v, st->image.n, why, sizeof(why)))
-		words_fail(ws, "the compiled policy is not sound: %s", why);
-	else
-		why[0] = 0;
-	sp_policy_free(p);
-	return why[0] ? -1 : 1;
+	return script_compile(text, &st->image, why, sizeof(why)) ? words_fail(ws, "%s", why) : 1;
 }
 
 static sp_u32 in_force(const struct sp_config *c, sp_u64 now_ns)

@@ -206,6 +206,21 @@ static int read_block(struct script *s, struct words *ws, FILE *f)
 	return done ? lines : words_fail(ws, "the block does not end with a line of '}'");
 }
 
+void script_side(struct sp_test *side)
+{
+	side->inside4_net = htonl(0x0a000000);
+	side->inside4_mask = htonl(0xffffff00);
+	side->me_outside4 = htonl(0xc000020a);
+	side->me_inside4 = htonl(0x0a000001);
+	side->dmz4_net = htonl(0x0a000200);
+	side->dmz4_mask = htonl(0xffffff00);
+	inet_pton(AF_INET6, "2a00:1::", side->inside6.b);
+	inet_pton(AF_INET6, "2a00:5::10", side->me6[0].b);
+	inet_pton(AF_INET6, "2a00:1::1", side->me6[1].b);
+	inet_pton(AF_INET6, "2a00:6::", side->dmz6.b);
+	side->inside6_bits = 64;
+}
+
 static void defaults(struct script *s, const char *path, int family)
 {
 	memset(s, 0, sizeof(*s));
@@ -214,17 +229,7 @@ static void defaults(struct script *s, const char *path, int family)
 	s->families = family == 6 ? 2 : 1;
 	s->engines = 7;
 	s->capacity = 1000;
-	s->side.inside4_net = htonl(0x0a000000);
-	s->side.inside4_mask = htonl(0xffffff00);
-	s->side.me_outside4 = htonl(0xc000020a);
-	s->side.me_inside4 = htonl(0x0a000001);
-	s->side.dmz4_net = htonl(0x0a000200);
-	s->side.dmz4_mask = htonl(0xffffff00);
-	inet_pton(AF_INET6, "2a00:1::", s->side.inside6.b);
-	inet_pton(AF_INET6, "2a00:5::10", s->side.me6[0].b);
-	inet_pton(AF_INET6, "2a00:1::1", s->side.me6[1].b);
-	inet_pton(AF_INET6, "2a00:6::", s->side.dmz6.b);
-	s->side.inside6_bits = 64;
+	script_side(&s->side);
 }
 
 int script_read(struct script *s, const char *path, int family, char *err, size_t err_len)

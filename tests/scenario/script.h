@@ -117,7 +117,13 @@ int script_parse_connect(struct script *s, struct words *ws, int line);
 const struct arrow *script_arrow(const char *word); /* NULL: it is none */
 struct step *script_new_step(struct script *s, enum step_kind kind, int line);
 
-/* "{ text of sally.conf }" into st->image. 0, or -1. */
+/* Compiles a policy; hosts of the cast need no definition. 0, or -1 with the reason in why. */
+int script_compile(const char *policy, struct sp_image *out, char *why, size_t len);
+
+/* What every scenario sees instead of the machine, if it does not say otherwise. */
+void script_side(struct sp_test *side);
+
+/* "{ text of sally.conf }" into st->image. 1, or -1. */
 int script_parse_policy(struct script *s, struct words *ws, struct step *st);
 
 /* "SRC > DST [echo-id N] [quoting SRC > DST]" behind `as`. 0, or -1. */
