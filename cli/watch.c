@@ -13,15 +13,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "events.h"
 
 #define SP_LEASE_NS (3 * SP_NS_PER_S)
 #define SP_RENEW_NS SP_NS_PER_S
 #define SP_POLL_MS 100
-#define SP_WATCH_RST 4 /* the flag's bit in a TCP header */
 
 static const char help[] =
 	"Usage: sally watch [--json] [--count N] [--seconds S]\n\n"
@@ -45,11 +44,10 @@ static const struct option options[] = {
 
 struct watch {
 	struct sp_live live;
-	struct sp_links links;
+	struct sp_events view;
 	int json;
 	sp_u64 count, seconds; /* 0: no end */
 	sp_u64 shown, start_ns, lost;
-	sp_u64 wall_offset_ns; /* wall clock minus boot clock */
 };
 
 static volatile sig_atomic_t stop;
@@ -57,142 +55,6 @@ static volatile sig_atomic_t stop;
 static void on_signal(int sig)
 {
 	stop = 1;
-}
-
-static void read_wall_clock(struct watch *w)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	w->wall_offset_ns = (sp_u64)ts.tv_sec * SP_NS_PER_S + (sp_u64)ts.tv_nsec - sp_now_ns();
-}
-
-static void local_time(const struct watch *w, sp_u64 ns, const char *format, char out[40])
-{
-	sp_u64 wall = ns + w->wall_offset_ns;
-	time_t s = (time_t)(wall / SP_NS_PER_S);
-	struct tm tm;
-	size_t n;
-
-	localtime_r(&s, &tm);
-	n = strftime(out, 32, format, &tm);
-	snprintf(out + n, 40 - n, ".%03u", (unsigned)(wall / 1000000 % 1000));
-}
-
-/* Which way it went, seen from those who are guarded. */
-static const char *what_happened(const struct sp_event *e)
-{
-	int from_outside = e->zone == SP_ZONE_OUTSIDE;
-
-	switch (e->kind) {
-	case SP_EVENT_DROP:
-		return "stopped";
-	case SP_EVENT_CLOSED:
-		return "closed";
-	default:
-		return from_outside ? "let in" : "let out";
-	}
-}
-
-static const char *kind_name(unsigned kind)
-{
-	static const char *const names[] = { [SP_EVENT_NONE] = "none",	       [SP_EVENT_DROP] = "drop",
-					     [SP_EVENT_NEW] = "new",	       [SP_EVENT_ANSWERED] = "answered",
-					     [SP_EVENT_CLOSED] = "closed" };
-
-	return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
-}
-
-/* What a person wants to read: for the end of a conversation how it ended, else why the packet was decided so. */
-static const char *sentence(const struct sp_event *e)
-{
-	if (e->kind != SP_EVENT_CLOSED)
-		return sp_reason_text(e->reason);
-	return e->tcp_flags & SP_WATCH_RST ? "its sender has reset the conversation" :
-					     "both ends have closed the conversation";
-}
-
-static const char *icmp_name(const struct sp_event *e)
-{
-	static const struct {
-		sp_u8 proto, type;
-		const char *name;
-	} names[] = {
-		{ 1, 0, " (echo reply)" },	   { 1, 3, " (unreachable)" },	  { 1, 5, " (redirect)" },
-		{ 1, 8, " (echo request)" },	   { 1, 11, " (time exceeded)" }, { 58, 1, " (unreachable)" },
-		{ 58, 2, " (packet too big)" },	   { 58, 3, " (time exceeded)" }, { 58, 128, " (echo request)" },
-		{ 58, 129, " (echo reply)" },	   { 58, 133, " (router solicitation)" },
-		{ 58, 134, " (router advertisement)" }, { 58, 135, " (neighbour solicitation)" },
-		{ 58, 136, " (neighbour advertisement)" }, { 58, 137, " (redirect)" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].proto == e->proto && names[i].type == e->icmp_type)
-			return names[i].name;
-	return "";
-}
-
-static void print_text(const struct watch *w, const struct sp_event *e)
-{
-	char when[40], src[SP_ENDPOINT_TEXT], dst[SP_ENDPOINT_TEXT], proto[8];
-
-	local_time(w, e->time_ns, "%H:%M:%S", when);
-	printf("%s %-8s ", when, what_happened(e));
-	if (e->family == SP_FAMILY_NONE) {
-		printf("a frame of %u bytes", e->len);
-	} else {
-		sp_text_endpoint(src, &e->src, e->family, e->proto, sp_ntoh16(e->sport));
-		sp_text_endpoint(dst, &e->dst, e->family, e->proto, sp_ntoh16(e->dport));
-		printf("%-6s %s -> %s%s", sp_text_proto(e->proto, proto), src, dst, icmp_name(e));
-	}
-	printf("  %s: %s\n", e->kind == SP_EVENT_CLOSED ? "closed" : sp_reason_name(e->reason), sentence(e));
-}
-
-static void json_end(struct sp_json *j, const struct sp_event *e, const struct sp_addr *a, sp_be16 port, const char *name,
-		     const char *port_name)
-{
-	char text[SP_ADDR_TEXT];
-
-	sp_text_addr(text, a, e->family);
-	sp_json_str(j, name, text);
-	if (sp_proto_has_ports(e->proto))
-		sp_json_u64(j, port_name, sp_ntoh16(port));
-}
-
-static void print_json(struct watch *w, const struct sp_event *e)
-{
-	const struct sp_link *l = sp_links_by_index(&w->links, (int)e->ifindex);
-	char when[40], proto[8];
-	struct sp_json j;
-
-	local_time(w, e->time_ns, "%Y-%m-%dT%H:%M:%S", when);
-	sp_json_begin(&j, stdout);
-	sp_json_open(&j, NULL, '{');
-	sp_json_str(&j, "time", when);
-	sp_json_str(&j, "event", kind_name(e->kind));
-	sp_json_str(&j, "verdict", sp_reason_verdict(e->reason) == SP_PASS ? "pass" : "drop");
-	sp_json_str(&j, "reason", sp_reason_name(e->reason));
-	sp_json_str(&j, "text", sentence(e));
-	if (e->family != SP_FAMILY_NONE) {
-		sp_json_u64(&j, "family", e->family);
-		sp_json_str(&j, "proto", sp_text_proto(e->proto, proto));
-		json_end(&j, e, &e->src, e->sport, "src", "sport");
-		json_end(&j, e, &e->dst, e->dport, "dst", "dport");
-	}
-	if (e->proto == 1 || e->proto == 58) {
-		sp_json_u64(&j, "icmp_type", e->icmp_type);
-		sp_json_u64(&j, "icmp_code", e->icmp_code);
-		sp_json_u64(&j, "id", sp_ntoh16(e->sport));
-	}
-	if (e->proto == 6)
-		sp_json_u64(&j, "tcp_flags", e->tcp_flags);
-	sp_json_str(&j, "zone", sp_zone_name(e->zone));
-	sp_json_str(&j, "hook", e->hook == SP_HOOK_EGRESS ? "egress" : "ingress");
-	sp_json_str(&j, "interface", l ? l->name : "");
-	sp_json_u64(&j, "bytes", e->len);
-	sp_json_u64(&j, "flow", e->flow);
-	sp_json_close(&j);
 }
 
 static int is_done(const struct watch *w)
@@ -209,10 +71,7 @@ static int on_event(void *arg, void *data, size_t size)
 	/* what an earlier watcher left in the ring is not news */
 	if (size < sizeof(*e) || e->time_ns < w->start_ns || is_done(w))
 		return 0;
-	if (w->json)
-		print_json(w, e);
-	else
-		print_text(w, e);
+	sp_events_print(&w->view, e, w->json);
 	w->shown++;
 	return fflush(stdout) ? -EIO : 0;
 }
@@ -250,7 +109,7 @@ static int run(struct watch *w, struct ring_buffer *ring)
 			if (!renew_ns)
 				fprintf(stderr, "watching; Ctrl-C ends it\n");
 			renew_ns = now + SP_RENEW_NS;
-			read_wall_clock(w);
+			sp_events_clock(&w->view);
 			tell_lost(w);
 		}
 		rc = ring_buffer__poll(ring, SP_POLL_MS);
@@ -285,7 +144,7 @@ static int watch(struct watch *w)
 
 	if (rc)
 		return rc;
-	if (sp_live_links(&w->live, &w->links, &err))
+	if (sp_events_open(&w->view, &w->live, &err))
 		return sp_fail_err(&err);
 	ring = ring_buffer__new(w->live.fd_events, on_event, w, NULL);
 	if (!ring)
@@ -298,7 +157,7 @@ static int watch(struct watch *w)
 	__atomic_store_n(&w->live.t.config->watch_until_ns, 0, __ATOMIC_RELAXED);
 	tell_lost(w);
 	ring_buffer__free(ring);
-	sp_links_free(&w->links);
+	sp_events_close(&w->view);
 	return rc;
 }
 
