@@ -22,12 +22,17 @@ SP_INLINE sp_u8 sp_came_from(struct __sk_buff *skb, const struct sp_pkt *p)
 SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 {
 	struct sp_pkt *p = sp_door(skb->ifindex, hook);
+	sp_u32 reason;
 	sp_u8 from;
 
 	if (!p)
 		return TC_ACT_UNSPEC;
 	p->frame_len = skb->len;
 	p->segs = skb->gso_segs ? skb->gso_segs : 1;
+	if (sp_is_answer(skb)) {
+		sp_count(SP_R_OWN_ERROR, p);
+		return TC_ACT_UNSPEC;
+	}
 	from = hook == SP_HOOK_EGRESS ? sp_came_from(skb, p) : SP_ZONE_NONE;
 	if (from) {
 		/* it was judged where it came in; what came from the outside needs no other source */
@@ -40,7 +45,8 @@ SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 		p->zone = from;
 	}
 	/* UNSPEC: let the filters that others installed have their say */
-	return sp_serve(skb, p) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	reason = sp_serve(skb, p);
+	return sp_reason_drops(reason) ? sp_refuse_tc(skb, p, reason) : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
@@ -53,6 +59,13 @@ SEC("tc")
 int sp_tc_out(struct __sk_buff *skb)
 {
 	return sp_tc(skb, SP_HOOK_EGRESS);
+}
+
+/* At ingress of interfaces that are judged at XDP: answers what that refuses with an error. */
+SEC("tc")
+int sp_tc_reject(struct __sk_buff *skb)
+{
+	return sp_is_answer(skb) ? TC_ACT_UNSPEC : sp_refuse_noted(skb);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -7,12 +7,14 @@ SEC("xdp.frags")
 int sp_xdp_in(struct xdp_md *ctx)
 {
 	struct sp_pkt *p = sp_door(ctx->ingress_ifindex, SP_HOOK_INGRESS);
+	sp_u32 reason;
 
 	if (!p)
 		return XDP_PASS;
 	p->frame_len = (sp_u32)bpf_xdp_get_buff_len(ctx);
 	p->segs = 1;
-	return sp_serve(ctx, p) ? XDP_PASS : XDP_DROP;
+	reason = sp_serve(ctx, p);
+	return sp_reason_drops(reason) ? sp_refuse_xdp(ctx, p, reason) : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -376,6 +376,17 @@ enum sp_event_kind {
 	SP_EVENT_CLOSED = 4, /* both ends closed it, or a reset that is believed */
 };
 
+/* Of lines with the option `log`: one in 10 ms, so many at once. Whether somebody watches or not. */
+#define SP_LOG_EVERY_NS (SP_NS_PER_S / 100)
+#define SP_LOG_BURST 200u
+
+/* What all CPUs share out, written atomically by the engine: when the next one is due. Zero at first. One element. */
+struct sp_budgets {
+	sp_u64 refuse_due_ns; /* K  answers to what is refused */
+	sp_u64 log_due_ns; /* K  entries of the log */
+	sp_u64 logs_lost; /* K  entries that were too many, or for which the ring had no room */
+};
+
 #define SP_EVENTS_PER_TICK 64u /* of each sort, in 17 ms: about 3,800 a second */
 
 struct sp_event {

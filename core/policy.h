@@ -294,6 +294,7 @@ SP_GLOBAL int sp_redecide(struct sp_pkt *p)
 			 * goes back (a trial, undo) finds all its conversations.
 			 */
 			reason = SP_R_REVOKED;
+			p->line = line; /* the one that blocks it */
 		} else {
 			SP_WRITE(f->generation, p->generation);
 			f->line = line;

@@ -20,8 +20,9 @@ static int open_pin(const char *dir, const char *name)
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 {
 	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_in = open_pin(dir, "sp_tc_in"),
-				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in") };
-	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
+				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in"),
+				.fd_reject = open_pin(dir, "sp_tc_reject") };
+	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
 		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally down' and 'sally up'", dir);
 	return 0;
 }
@@ -32,6 +33,7 @@ void sp_guard_close(struct sp_guard *g)
 	sp_close_fd(&g->fd_in);
 	sp_close_fd(&g->fd_out);
 	sp_close_fd(&g->fd_xdp);
+	sp_close_fd(&g->fd_reject);
 }
 
 int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, int xdp_error,
@@ -60,7 +62,7 @@ int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp
 	int rc = l->xdp ? sp_hook_xdp(l, g->fd_xdp) : 0;
 
 	if (l->xdp && !rc)
-		return 0;
+		return sp_hook_tc(l, 0, g->fd_reject, err);
 	if (rc && g->must_xdp)
 		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name, strerror(-rc));
 	if (rc) {

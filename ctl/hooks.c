@@ -114,7 +114,8 @@ struct filters {
 
 static int is_our_name(const char *name)
 {
-	return !strncmp(name, "sp_tc_in:[", 10) || !strncmp(name, "sp_tc_out:[", 11);
+	return !strncmp(name, "sp_tc_in:[", 10) || !strncmp(name, "sp_tc_out:[", 11) ||
+	       !strncmp(name, "sp_tc_reject:[", 14);
 }
 
 static int on_filter(const struct nlmsghdr *nlh, void *arg)

@@ -64,8 +64,10 @@ int sp_hook_count(int ifindex);
 struct sp_guard {
 	int fd_ifaces, fd_in, fd_out; /* fd_in, fd_out: programs for TC */
 	int fd_xdp; /* -1: nothing is judged at XDP */
+	int fd_reject; /* for TC: answers what XDP refuses */
 	int must_xdp; /* XDP or nothing */
 };
+#define SP_GUARD_NONE { .fd_ifaces = -1, .fd_in = -1, .fd_out = -1, .fd_xdp = -1, .fd_reject = -1 }
 /* The programs and the map of a live instance; sp_guard_close() also after a failure. */
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err);
 void sp_guard_close(struct sp_guard *g); /* also for SP_CLEANUP */

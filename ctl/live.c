@@ -217,7 +217,7 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 			continue;
 		join_iface(l, &out->link[i], &iface);
 		/* one program for each direction */
-		out->link[i].is_unhooked = out->link[i].zone && sp_hook_count(out->link[i].ifindex) < 2;
+		out->link[i].is_unhooked = out->link[i].zone && sp_hook_count(out->link[i].ifindex) < 2 + iface.xdp;
 	}
 	/* those that are gone: an index that no interface has any more */
 	known = *out;

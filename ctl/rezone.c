@@ -77,7 +77,7 @@ static int settle(const struct sp_config *c, int fd_ifaces, struct sp_err *err)
 
 int sp_rezone_pending(const struct sp_live *l)
 {
-	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
 	sp_u32 all[SP_MAX_IFACES], n = 0;
 	struct sp_err ignored;
 	struct sp_iface iface;
@@ -92,7 +92,7 @@ int sp_rezone_pending(const struct sp_live *l)
 
 int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *err)
 {
-	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
 	struct sp_iface iface;
 	int rc = sp_guard_open(&g, l->dir, err);
 
@@ -106,7 +106,7 @@ int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *
 
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
 {
-	struct sp_guard g SP_CLEANUP(sp_guard_close) = { -1, -1, -1, -1, 0 };
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
 	const int rc = sp_guard_open(&g, l->dir, err);
 
 	return rc ? rc : settle(l->t.config, g.fd_ifaces, err);

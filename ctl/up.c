@@ -91,6 +91,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 				      .fd_in = sp_load_prog_fd(&r->loaded, "sp_tc_in"),
 				      .fd_out = sp_load_prog_fd(&r->loaded, "sp_tc_out"),
 				      .fd_xdp = sp_load_prog_fd(&r->loaded, "sp_xdp_in"),
+				      .fd_reject = sp_load_prog_fd(&r->loaded, "sp_tc_reject"),
 				      .must_xdp = r->up->mode == SP_MODE_XDP };
 	rc = sp_live_map(&r->live, fd, err);
 	if (rc)

@@ -50,6 +50,7 @@ SP_ARRAY(sp_frags, struct sp_frag, SP_FRAG_COUNT);
 SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
 SP_ARRAY(sp_config, struct sp_config, 1);
 SP_ARRAY(sp_state, struct sp_state, 1);
+SP_ARRAY(sp_budget, struct sp_budgets, 1);
 SP_ARRAY(sp_test, struct sp_test, 1);
 SP_ARRAY(sp_nat, struct sp_nat_addrs, 1);
 SP_ARRAY(sp_ports, struct sp_port, 1); /* slots * SP_NAT_PORTS */
@@ -99,6 +100,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
 } sp_events SEC(".maps");
+
+/* The same of lines with the option `log`: another reader, another ring. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} sp_logs SEC(".maps");
 
 /* Set by the test runner before loading: clock, zone and hook then come from sp_test. */
 const volatile sp_u32 sp_test_mode = 0;
@@ -401,6 +408,7 @@ SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 }
 
 #include "../core/pipeline.h"
+#include "../core/refuse.h"
 
 /* ---- the door --------------------------------------------------------------------------------------------------- */
 
@@ -418,22 +426,13 @@ SP_INLINE int sp_event_allowed(struct sp_state *s, sp_u64 now_ns, int drop)
 	return 1;
 }
 
-SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
+SP_INLINE void sp_tell_in(void *ring, sp_u64 *lost, const struct sp_pkt *p, sp_u32 reason, sp_u8 logged)
 {
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	struct sp_event *e;
+	struct sp_event *e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
 
-	if (!p || !c || !s || p->now_ns > SP_READ(c->watch_until_ns))
-		return 0;
-	if (!sp_event_allowed(s, p->now_ns, p->event == SP_EVENT_DROP)) {
-		__sync_fetch_and_add(&s->events_lost, 1);
-		return 0;
-	}
-	e = bpf_ringbuf_reserve(&sp_events, sizeof(*e), 0);
 	if (!e) {
-		__sync_fetch_and_add(&s->events_lost, 1);
-		return 0;
+		__sync_fetch_and_add(lost, 1);
+		return;
 	}
 	e->time_ns = p->now_ns;
 	e->src = p->src;
@@ -452,10 +451,35 @@ SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
 	e->tcp_flags = p->tcp_flags;
 	e->icmp_type = p->icmp_type;
 	e->icmp_code = p->icmp_code;
-	e->logged = 0;
+	e->logged = logged;
 	e->line = p->line;
 	e->generation = p->generation;
 	bpf_ringbuf_submit(e, 0);
+}
+
+/* Tells those who watch, and the log, if the line that decided wants it. */
+SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
+{
+	struct sp_budgets *b = SP_LOOKUP(sp_budget, 0);
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	sp_u8 logged;
+
+	if (!p || !b || !c || !s)
+		return 0;
+	logged = (sp_u8)sp_is_logged(p, reason);
+	if (p->now_ns <= SP_READ(c->watch_until_ns)) {
+		if (sp_event_allowed(s, p->now_ns, p->event == SP_EVENT_DROP))
+			sp_tell_in(&sp_events, &s->events_lost, p, reason, logged);
+		else
+			__sync_fetch_and_add(&s->events_lost, 1);
+	}
+	if (logged) {
+		if (sp_budget_take(&b->log_due_ns, p->now_ns, SP_LOG_EVERY_NS, SP_LOG_BURST))
+			sp_tell_in(&sp_logs, &b->logs_lost, p, reason, logged);
+		else
+			__sync_fetch_and_add(&b->logs_lost, 1);
+	}
 	return 1;
 }
 
@@ -507,15 +531,17 @@ SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 	return p;
 }
 
-/* Judges, counts, tells. Returns 1 when the packet may pass. */
-SP_INLINE int sp_serve(sp_dev *dev, struct sp_pkt *p)
+/* Judges, counts, tells. Returns the reason, which says whether the packet may pass. */
+SP_INLINE sp_u32 sp_serve(sp_dev *dev, struct sp_pkt *p)
 {
 	const sp_u32 reason = (sp_u32)sp_process(dev, p);
 
 	sp_count(reason, p);
 	if (p->event)
 		sp_tell(p, reason);
-	return !sp_reason_drops(reason);
+	return reason;
 }
+
+#include "refuse_bpf.h"
 
 #endif
