@@ -26,6 +26,7 @@ int sp_cmd_down(int argc, char **argv);
 int sp_cmd_status(int argc, char **argv);
 int sp_cmd_flows(int argc, char **argv);
 int sp_cmd_watch(int argc, char **argv);
+int sp_cmd_log(int argc, char **argv);
 int sp_cmd_explain(int argc, char **argv);
 int sp_cmd_replay(int argc, char **argv);
 int sp_cmd_reasons(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{ "status", sp_cmd_status, "what is guarded, how full the table is, what was stopped and why" },
 	{ "flows", sp_cmd_flows, "list, count or end the conversations that are remembered" },
 	{ "watch", sp_cmd_watch, "decisions as they are made, one sentence each" },
+	{ "log", sp_cmd_log, "what lines with the option log have decided" },
 	{ "explain", sp_cmd_explain, "what would happen to a packet now, step by step" },
 	{ "replay", sp_cmd_replay, "what would have happened to the packets of a capture file" },
 	{ "check", sp_cmd_check, "is a configuration file right? nothing is changed" },

@@ -174,6 +174,17 @@ sp_u32 sp_undo_to(const struct sp_live *l, sp_u32 to);
  */
 int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, struct sp_links *out, struct sp_err *err);
 
+/* ---- the log: what lines with the option `log` decided; one reader at a time ---------------------- */
+
+struct sp_logs {
+	int fd_ring; /* a BPF ring buffer of struct sp_event */
+	int fd_budgets, fd_turn; /* internal */
+};
+/* 0, -EBUSY: somebody else reads, or another negative errno. */
+int sp_logs_open(struct sp_logs *log, const struct sp_live *l, struct sp_err *err);
+void sp_logs_close(struct sp_logs *log);
+sp_u64 sp_logs_lost(const struct sp_logs *log); /* how many were not noted since it came up */
+
 sp_u64 sp_now_ns(void); /* the boot clock, as the engine reads it */
 
 #endif

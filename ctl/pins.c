@@ -300,7 +300,7 @@ int sp_pins_remove_dir(const char *dir)
 
 	while (dp && (d = readdir(dp)))
 		if (d->d_name[0] != '.')
-			unlinkat(dirfd(dp), d->d_name, 0);
+			(void)(unlinkat(dirfd(dp), d->d_name, 0) && unlinkat(dirfd(dp), d->d_name, AT_REMOVEDIR));
 	if (dp)
 		closedir(dp);
 	return rmdir(dir) ? -errno : 0;
