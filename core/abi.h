@@ -173,6 +173,8 @@ enum sp_alias_flag {
 	 * goes with the first packet that shows that nobody does any more.
 	 */
 	SP_ALIAS_FOREIGN = 1,
+	SP_ALIAS_OF_RESPONDER = 2, /* its side: SP_ALIAS_RESPONDER */
+	SP_ALIAS_FLIP = 4, /* end e of this key is end !e of the conversation's */
 };
 
 /*
@@ -185,20 +187,20 @@ struct sp_alias {
 	sp_u32 lock;
 	sp_u8 flags; /* enum sp_alias_flag */
 	sp_u8 phase; /* SP_PHASE_ALIAS */
-	sp_u8 side; /* enum sp_alias_side */
-	sp_u8 flip; /* end e of this key is end !e of the conversation's */
+	sp_u8 zero_[2];
 	sp_u64 made_ns; /* place of seen_ns */
-	sp_u32 flow; /* the conversation: index + 1 */
-	sp_u32 self; /* its own index + 1 */
-	sp_u32 other; /* hairpin: the conversation's other alias, index + 1; 0: none */
+	sp_u32 flow; /* the conversation: index + 1; place of generation */
+	sp_u32 other; /* hairpin: the conversation's other alias, index + 1; 0: none; place of line and zones */
+	/* second line: only under the lock */
 	sp_u32 port; /* struct sp_port that it uses: index + 1; 0: none */
 	sp_u32 born_s; /* of the conversation */
 	sp_u32 slot; /* of struct sp_nat_addrs whose address it uses, + 1; 0: none */
 	sp_u32 asked; /* when the kernel was last asked whether the address is still this machine's: boot clock >> 30 */
-	sp_u32 pad_[11];
+	sp_u32 pad_[12];
 };
 _Static_assert(sizeof(struct sp_alias) == 128, "as large as a conversation");
 _Static_assert(__builtin_offsetof(struct sp_alias, phase) == __builtin_offsetof(struct sp_flow, phase), "same place");
+_Static_assert(__builtin_offsetof(struct sp_alias, port) == 64, "second cache line");
 _Static_assert(__builtin_offsetof(struct sp_alias, made_ns) == __builtin_offsetof(struct sp_flow, seen_ns), "same place");
 
 /* ---- translation ------------------------------------------------------------------------------------------------- */
@@ -323,7 +325,7 @@ struct sp_state {
 	sp_u32 sources; /* K  cells of the source sketch that are not 0 */
 	sp_u32 hand; /* K  next entry that the sweeper looks at */
 	sp_u32 tick; /* K  boot clock >> 24 (17 ms) of the last timed sweep */
-	sp_u32 pad_;
+	sp_u32 others; /* K  1: somebody else on this machine translates (nftables), as containers want it */
 	sp_u64 dhcp4_ns; /* K  when this machine last sent a DHCP request */
 	sp_u64 dhcp6_ns; /* K */
 	sp_u64 events_lost; /* K  ring full or rate limit reached */

@@ -21,6 +21,16 @@ SP_INLINE struct sp_alias *sp_alias_at(sp_u32 i)
 	return f && SP_READ(f->phase) == SP_PHASE_ALIAS ? (struct sp_alias *)f : SP_NULL;
 }
 
+SP_INLINE sp_u32 sp_alias_side(const struct sp_alias *a)
+{
+	return SP_READ(a->flags) & SP_ALIAS_OF_RESPONDER ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
+}
+
+SP_INLINE sp_u32 sp_alias_flip(const struct sp_alias *a)
+{
+	return (SP_READ(a->flags) & SP_ALIAS_FLIP) != 0;
+}
+
 /* Which alias of conversation f is that of `side`? Index + 1, or 0. Its lock is held, or the answer is only a hint. */
 SP_INLINE sp_u32 sp_alias_of(const struct sp_flow *f, sp_u32 side)
 {
@@ -33,13 +43,13 @@ SP_INLINE sp_u32 sp_alias_of(const struct sp_flow *f, sp_u32 side)
 	a = sp_alias_at(at - 1);
 	if (!a)
 		return 0;
-	if (SP_READ(a->side) == side)
+	if (sp_alias_side(a) == side)
 		return at;
 	return SP_READ(a->other);
 }
 
-/* Does no conversation name alias a any more? */
-SP_INLINE int sp_alias_dangles(struct sp_alias *a, sp_u64 now_ns)
+/* Does no conversation name alias i, which is a, any more? */
+SP_INLINE int sp_alias_dangles(struct sp_alias *a, sp_u32 i, sp_u64 now_ns)
 {
 	struct sp_flow *f = sp_flow_at(SP_READ(a->flow) - 1);
 
@@ -47,7 +57,7 @@ SP_INLINE int sp_alias_dangles(struct sp_alias *a, sp_u64 now_ns)
 		return 0;
 	if (!f || SP_READ(f->phase) == SP_PHASE_FREE || SP_READ(f->phase) == SP_PHASE_ALIAS)
 		return 1;
-	return sp_alias_of(f, SP_READ(a->side)) != SP_READ(a->self);
+	return sp_alias_of(f, sp_alias_side(a)) != i + 1;
 }
 
 /* One conversation less uses outside port `at` (index + 1). */
@@ -127,10 +137,10 @@ SP_GLOBAL int sp_alias_expire(sp_u32 i, sp_u64 now_ns)
 	struct sp_flow *f = sp_flow_at(i);
 	struct sp_alias *a = sp_alias_at(i);
 
-	if (!c || !s || !f || !a || !sp_alias_dangles(a, now_ns) || !sp_flow_lock(f, i))
+	if (!c || !s || !f || !a || !sp_alias_dangles(a, i, now_ns) || !sp_flow_lock(f, i))
 		return 0;
 	a = sp_alias_at(i);
-	if (a && sp_tagged(i) && sp_alias_dangles(a, now_ns))
+	if (a && sp_tagged(i) && sp_alias_dangles(a, i, now_ns))
 		sp_alias_clear(c, s, i, a);
 	sp_flow_unlock(f);
 	return 1;

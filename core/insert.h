@@ -123,14 +123,14 @@ SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
 	f->wscale = SP_WSCALE_NONE << 4 | SP_WSCALE_NONE;
 	SP_WRITE(f->seen_ns, p->now_ns);
 	SP_WRITE(f->generation, p->generation);
-	f->line = p->line;
-	f->zone_from = p->zone;
-	f->zone_to = p->zone_to;
+	SP_WRITE(f->line, p->line);
+	SP_WRITE(f->zone_from, p->zone);
+	SP_WRITE(f->zone_to, p->zone_to);
 	f->peer[0] = f->peer[1] = (struct sp_peer){};
 	f->bytes[0] = f->bytes[1] = 0;
 	f->packets[0] = f->packets[1] = 0;
 	f->packets_high[0] = f->packets_high[1] = 0;
-	f->born_s = sp_seconds(p->now_ns);
+	SP_WRITE(f->born_s, sp_seconds(p->now_ns));
 }
 
 /*
@@ -179,7 +179,7 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 }
 
 /* Writes a fresh alias for p, under the key that it has now; its lock is held. */
-SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p, sp_u32 at)
+SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
 {
 	struct sp_alias *a = (struct sp_alias *)f;
 	sp_u64 *to = (sp_u64 *)&f->key;
@@ -187,12 +187,10 @@ SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_
 
 	for (int i = 0; i < 5; i++)
 		SP_WRITE(to[i], from[i]);
-	SP_WRITE(a->flags, 0);
-	SP_WRITE(a->side, p->side);
-	a->flip = p->flip;
+	SP_WRITE(a->flags, (p->side == SP_ALIAS_RESPONDER ? SP_ALIAS_OF_RESPONDER : 0) | (p->flip ? SP_ALIAS_FLIP : 0));
+	a->zero_[0] = a->zero_[1] = 0;
 	SP_WRITE(a->made_ns, p->now_ns);
 	SP_WRITE(a->flow, p->flow);
-	SP_WRITE(a->self, at + 1);
 	SP_WRITE(a->other, 0);
 	a->port = p->port_at;
 	a->slot = p->slot;
@@ -246,7 +244,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 		goto out;
 	}
 	if (p->slot) {
-		sp_alias_fill(c, s, f, p, at);
+		sp_alias_fill(c, s, f, p);
 		p->via = at + 1;
 	} else {
 		sp_flow_fill(f, p);

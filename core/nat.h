@@ -33,6 +33,21 @@ SP_INLINE struct sp_image_more *sp_image_more(sp_u32 generation)
 	return (struct sp_image_more *)sp_image_at(generation % SP_IMAGE_SLOTS, 1);
 }
 
+SP_INLINE int sp_others_translate(void)
+{
+	struct sp_state *s = sp_state_get();
+
+	return s && SP_READ(s->others);
+}
+
+SP_INLINE void sp_note_others(void)
+{
+	struct sp_state *s = sp_state_get();
+
+	if (s && !SP_READ(s->others))
+		SP_WRITE(s->others, 1);
+}
+
 /* Private addresses: those that are translated at the outside (RFC 1918, RFC 6598). */
 SP_INLINE int sp_is_private4(sp_u32 raw)
 {
@@ -274,12 +289,12 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 		if (f->flags & SP_FLOW_TRANSLATED) {
 			first = sp_alias_at(f->alias - 1);
 			if (first)
-				first->other = p->via;
+				SP_WRITE(first->other, p->via);
 			else
 				reason = SP_R_BUSY;
 		} else {
 			a->born_s = f->born_s;
-			f->alias = p->via;
+			SP_WRITE(f->alias, p->via);
 			SP_WRITE(f->flags, f->flags | SP_FLOW_TRANSLATED);
 		}
 	}
@@ -353,7 +368,7 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 		return 0;
 	p->via = p->flow;
 	p->flow = SP_READ(a->flow);
-	p->dir ^= SP_READ(a->flip) & 1;
+	p->dir ^= sp_alias_flip(a);
 	p->foreign = SP_READ(a->flags) & SP_ALIAS_FOREIGN;
 	/* if it is another one by now, the tracker, which locks it, will see */
 	from = (sp_u64 *)&f->key;
@@ -362,7 +377,7 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 		to[i] = SP_READ(from[i]);
 	if (p->hook != SP_HOOK_INGRESS) {
 		/* our own stack answers what was meant for somebody else: nobody translates it any more */
-		SP_WRITE(a->flags, 0);
+		SP_WRITE(a->flags, a->flags & (sp_u8)~SP_ALIAS_FOREIGN);
 		return 1;
 	}
 	end = sp_receiver(p) & 1;
@@ -590,10 +605,10 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 	a = at ? sp_alias_at(at - 1) : SP_NULL;
 	if (a) {
 		p->nat = SP_NAT_SRC;
-		SP_WRITE(a->flags, 0); /* it came untranslated: it is ours now */
+		SP_WRITE(a->flags, a->flags & (sp_u8)~SP_ALIAS_FOREIGN); /* it came untranslated: it is ours now */
 		p->old4 = f->key.addr[end].w32[0];
 		p->old_port = f->key.port[end];
-		end ^= a->flip & 1;
+		end ^= sp_alias_flip(a);
 		p->new4 = a->key.addr[end].w32[0];
 		p->new_port = a->key.port[end];
 		i = a->slot - 1;

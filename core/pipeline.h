@@ -138,12 +138,12 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	if (p->hook == SP_HOOK_INGRESS) {
 		slot = (sp_u32)sp_nat_destination(p);
 		SP_STEP("destination", slot, p->new4);
-		/* it calls itself, by our address and its own port: both ends would have both names */
-		if (slot && sp_addr_equal(&p->src, &p->dst) && p->sport.raw == p->dport.raw)
-			return SP_R_LAND;
 	}
 	reason = sp_may_start(dev, p);
 	SP_STEP("may_start", (sp_u64)reason, p->zone);
+	if (reason == SP_R_TCP_NO_FLOW && p->hook == SP_HOOK_INGRESS && p->zone != SP_ZONE_OUTSIDE &&
+	    (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == (SP_TCP_SYN | SP_TCP_ACK))
+		sp_note_others(); /* it answers what went by as something else */
 	if (sp_reason_drops((sp_u32)reason))
 		return reason;
 	inserted = sp_flow_insert(p);
@@ -242,6 +242,35 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 }
 
 /*
+ * A packet from the outside to a private address, on a machine where somebody else translates, too: what came in as this
+ * machine's own conversation may go on as one with somebody inside. The latter's conversation sees it here.
+ */
+SP_GLOBAL int sp_judge_turned(struct sp_pkt *p)
+{
+	struct sp_flow *f;
+	int reason;
+
+	if (!p)
+		return SP_R_BUSY;
+	if (!sp_is_private4(p->dst.w32[0]) || p->kind == SP_KIND_ERROR)
+		return SP_R_FORWARDED;
+	f = p->flow ? sp_flow_at(p->flow - 1) : SP_NULL;
+	if (f && (SP_READ(f->phase) == SP_PHASE_ALIAS || (SP_READ(f->flags) & SP_FLOW_TRANSLATED)))
+		return SP_R_FORWARDED; /* that is our own doing: it was tracked where it came in */
+	p->zone_to = p->zone_out;
+	if (f) {
+		reason = sp_track(p, 1);
+		if (reason != SP_TRACK_MISS)
+			return reason < 0 ? SP_R_BUSY : sp_reason_drops((sp_u32)reason) ? reason : SP_R_FORWARDED;
+		p->flow = 0;
+	}
+	/* it was let in as this machine's, by a line or as an answer; from here on it is remembered as what it has become */
+	p->line = SP_LINE_ADOPTED;
+	reason = sp_flow_insert(p);
+	return reason == SP_R_NONE || reason == SP_R_CONTINUES ? SP_R_FORWARDED : reason;
+}
+
+/*
  * A forwarded packet at egress: it was judged where it came in. Does its sender need another address? SP_R_NONE: it is to be
  * judged like this machine's own.
  */
@@ -266,10 +295,13 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	SP_STEP("find", p->flow, p->hash);
 	if (!p->flow && p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {
 		/* somebody else on this machine has translated it: it counts as its own */
+		sp_note_others();
 		p->zone = SP_ZONE_SELF;
 		p->forwarded = 0;
 		return SP_R_NONE;
 	}
+	if (p->zone == SP_ZONE_OUTSIDE && p->zone_out != SP_ZONE_OUTSIDE)
+		return p->kind == SP_KIND_NONE ? SP_R_FORWARDED : sp_judge_turned(p);
 	if (!p->flow)
 		return must ? SP_R_NAT_NONE : SP_R_FORWARDED;
 	if (sp_alias_at(p->flow - 1))

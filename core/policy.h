@@ -226,7 +226,7 @@ SP_GLOBAL int sp_still_forwarded(struct sp_pkt *p, sp_u32 at, sp_u32 reply, sp_u
 		return SP_LINE_NONE;
 	end = reply ? p->dir : !p->dir; /* of the one that is forwarded to */
 	real = p->key.port[end & 1];
-	known = a->key.port[(end ^ a->flip) & 1];
+	known = a->key.port[(end ^ sp_alias_flip(a)) & 1];
 	if (reply)
 		p->sport = known;
 	else
@@ -297,7 +297,7 @@ SP_GLOBAL int sp_redecide(struct sp_pkt *p)
 			p->line = line; /* the one that blocks it */
 		} else {
 			SP_WRITE(f->generation, p->generation);
-			f->line = line;
+			SP_WRITE(f->line, line);
 		}
 	}
 	sp_flow_unlock(f);

@@ -154,10 +154,10 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 			SP_WRITE(f->flags, f->flags | SP_FLOW_ANSWERED);
 		}
 		if (f->zone_to == SP_ZONE_NONE)
-			f->zone_to = p->zone;
+			SP_WRITE(f->zone_to, p->zone);
 	}
 	if (f->zone_from == SP_ZONE_NONE && from_initiator)
-		f->zone_from = p->zone;
+		SP_WRITE(f->zone_from, p->zone);
 	if (next == SP_PHASE_TCP_TIME_WAIT || next == SP_PHASE_TCP_CLOSED) {
 		if (f->phase != next) {
 			p->event = SP_EVENT_CLOSED;

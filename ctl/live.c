@@ -322,15 +322,15 @@ void sp_live_known(const struct sp_live *l, sp_u32 index, const struct sp_flow *
 		k->born_s = f->born_s;
 	/* at most two: one a side */
 	for (int n = 0; n < 2 && at && at <= l->t.config->capacity; n++, at = e.alias.other) {
-		sp_u32 end;
+		sp_u32 side, end;
 
-		if (!copy_entry(l, at - 1, &e.flow) || e.alias.phase != SP_PHASE_ALIAS || e.alias.flow != index + 1 ||
-		    e.alias.side > SP_ALIAS_RESPONDER)
+		if (!copy_entry(l, at - 1, &e.flow) || e.alias.phase != SP_PHASE_ALIAS || e.alias.flow != index + 1)
 			return;
-		end = (e.alias.side == SP_ALIAS_INITIATOR ? !from : from) ^ (e.alias.flip & 1);
-		k->is[e.alias.side] = 1;
-		k->addr[e.alias.side] = e.alias.key.addr[end].w32[0];
-		k->port[e.alias.side] = e.alias.key.port[end];
+		side = e.alias.flags & SP_ALIAS_OF_RESPONDER ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
+		end = (side == SP_ALIAS_INITIATOR ? !from : from) ^ ((e.alias.flags & SP_ALIAS_FLIP) != 0);
+		k->is[side] = 1;
+		k->addr[side] = e.alias.key.addr[end].w32[0];
+		k->port[side] = e.alias.key.port[end];
 		k->born_s = e.alias.born_s;
 	}
 }

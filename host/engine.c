@@ -168,7 +168,8 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 		p.zone_out = in->zone;
 		p.zone = in->zone_from ? in->zone_from : SP_ZONE_INSIDE;
 	}
-	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() || (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE)))
+	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() || 
+			    (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE && !sp_others_translate())))
 		reason = SP_R_FORWARDED;
 	else
 		reason = sp_process(&dev, &p);
@@ -285,7 +286,7 @@ static int adopt_alias(struct sp_pkt *p, enum sp_alias_side side, sp_u32 addr, s
 	}
 	if (sp_alias_make(p))
 		return SP_R_NAT_CLASH;
-	sp_alias_at(p->via - 1)->flags = SP_ALIAS_FOREIGN;
+	sp_alias_at(p->via - 1)->flags |= SP_ALIAS_FOREIGN;
 	return SP_R_NONE;
 }
 

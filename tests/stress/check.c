@@ -18,9 +18,53 @@ static int violations;
 	} while (0)
 
 struct sums {
-	sp_u32 count[SP_CLASS_COUNT];
+	sp_u32 count[SP_CLASS_ALIAS + 1];
 	sp_u32 *sketch; /* both rows, computed afresh */
+	sp_u32 *users; /* of each port */
+	sp_u32 dangling; /* aliases that no conversation names: they are swept later */
 };
+
+/* Has it a conversation that names it, and the port that it says? One that dangles for a moment has at least that. */
+static void check_alias(struct bench *b, sp_u32 i, struct sp_alias *a, struct sums *sums)
+{
+	struct sp_flow *f = sp_flow_at(a->flow - 1);
+	struct sp_port *port = a->port ? sp_port_at(a->port - 1) : NULL;
+	const int held = f && f->phase != SP_PHASE_FREE && sp_alias_of(f, sp_alias_side(a)) == i + 1;
+
+	sums->dangling += !held;
+	if (!port)
+		return;
+	sums->users[a->port - 1]++;
+	HOLDS(port->owner & 0xffff, "alias %u uses a port that nobody has", i);
+	if (held && sp_alias_side(a) == SP_ALIAS_RESPONDER) {
+		const sp_u32 end = (f->flags & SP_FLOW_FROM_1) != 0;
+
+		HOLDS(port->owner >> 32 == f->key.addr[end].w32[0] && (sp_u16)(port->owner >> 16) == sp_ntoh16(f->key.port[end]),
+		      "alias %u uses the port of somebody else", i);
+	}
+}
+
+/* Ports: as many users as aliases say; displaced ones are counted at their first place. */
+static void check_ports(struct bench *b, const struct sums *sums)
+{
+	const sp_u32 n = b->e->t.nat ? b->e->t.nat->slots * SP_NAT_PORTS : 0;
+	sp_u32 wrong_users = 0, wrong_displaced = 0;
+	sp_u32 *displaced = calloc(n + 1, sizeof(*displaced));
+
+	for (sp_u32 i = 0; displaced && i < n; i++) {
+		const sp_u64 owner = b->e->t.ports[i].owner;
+		const sp_u32 first = (i & ~0xffffu) | ((sp_u32)(owner >> 16) & 0xffff);
+
+		wrong_users += (owner & 0xffff) != sums->users[i];
+		if (owner && first != i)
+			displaced[first]++;
+	}
+	for (sp_u32 i = 0; displaced && i < n; i++)
+		wrong_displaced += displaced[i] != b->e->t.ports[i].displaced;
+	HOLDS(!wrong_users, "%u ports have more or fewer users than aliases", wrong_users);
+	HOLDS(!wrong_displaced, "%u ports count displaced ones wrong", wrong_displaced);
+	free(displaced);
+}
 
 /* One way that has a tag: is it where its key belongs, and what does it count for? */
 static void check_flow(struct bench *b, sp_u32 set, sp_u32 way, sp_u16 tag, struct sums *sums)
@@ -43,6 +87,11 @@ static void check_flow(struct bench *b, sp_u32 set, sp_u32 way, sp_u16 tag, stru
 	HOLDS(place.tag == tag, "conversation %u has tag %#x, its key %#x", i, tag, place.tag);
 	HOLDS(sp_flow_find(&p) == i + 1, "conversation %u is there twice: also as %u", i, sp_flow_find(&p) - 1);
 	sums->count[class_]++;
+	if (f->phase == SP_PHASE_ALIAS)
+		check_alias(b, i, (struct sp_alias *)f, sums);
+	else if (f->flags & SP_FLOW_TRANSLATED)
+		HOLDS(sp_alias_at(f->alias - 1) && sp_alias_at(f->alias - 1)->flow == i + 1,
+		      "conversation %u names an alias that is not its own", i);
 	if (class_ == SP_CLASS_UNANSWERED) {
 		const sp_u64 cells = sp_source_cells(c, &f->key.addr[end], f->key.family);
 
@@ -56,7 +105,7 @@ static void check_sums(struct bench *b, const struct sums *sums)
 	struct sp_state *s = b->e->t.state;
 	sp_u32 sources = 0;
 
-	for (int i = 0; i < SP_CLASS_COUNT; i++)
+	for (int i = 0; i <= SP_CLASS_ALIAS; i++)
 		HOLDS(s->count[i] == sums->count[i], "%u conversations are counted as %s, %u are", s->count[i],
 		      sp_class_name((unsigned)i), sums->count[i]);
 	for (sp_u32 i = 0; i < SP_SKETCH_ROWS * SP_SKETCH_ROW; i++) {
@@ -75,7 +124,8 @@ int check_rest(struct bench *b)
 
 	violations = 0;
 	sp_host = b->e;
-	if (!sums.sketch)
+	sums.users = calloc(b->e->t.nat ? b->e->t.nat->slots * SP_NAT_PORTS : 1, sizeof(sp_u32));
+	if (!sums.sketch || !sums.users)
 		return 1;
 	for (sp_u32 set = 0; set < t->config->sets; set++) {
 		HOLDS(!(t->sets[set].lock & 1), "the lock of set %u is held", set);
@@ -94,7 +144,10 @@ int check_rest(struct bench *b)
 	for (sp_u32 i = 0; i < SP_FRAG_COUNT; i++)
 		HOLDS(!(t->frags[i].lock & 1), "the lock of fragment %u is held", i);
 	check_sums(b, &sums);
+	check_ports(b, &sums);
+	HOLDS(sums.dangling <= 8, "%u aliases dangle", sums.dangling);
 	free(sums.sketch);
+	free(sums.users);
 	return violations;
 }
 

@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 		{ "native: one beginning from all threads at once", collide, 1120, 2, 1 },
 		{ "native: nearly full", churn_near_full, 1120, 2, 1 },
 		{ "native: nearly full, a table of two sets", churn_near_full, 56, 3, 0 },
+		{ "native: translation", nat_churn, 1120, 3, 1 },
+		{ "native: translation, nearly full", nat_churn, 280, 3, 1 },
 	};
 	const int ms = argc > 1 ? atoi(argv[1]) : 2000;
 

@@ -58,6 +58,7 @@ void tcp_same(struct bench *b, int ms); /* the same connections from all threads
 void tcp_disjoint(struct bench *b, int ms); /* each thread its own connections */
 void collide(struct bench *b, int ms); /* one beginning from all threads at the same instant, over and over */
 void churn_near_full(struct bench *b, int ms); /* births, answers, deaths, kills, a table that is full */
+void nat_churn(struct bench *b, int ms); /* translation: births, answers, hairpin, deaths, few ports; native */
 
 /* Invariants of a table at rest; each violation is printed. Returns how many. */
 int check_rest(struct bench *b);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Translation from all threads at once, in a table that is nearly full: many inside hosts that want the same few source
+ * ports, answers, hairpin, deaths by time and by the tool's hand. Whoever gets a packet must be the one it is for: the source
+ * that leaves is an address of ours, and an answer to it reaches the very host and port that sent it, or nobody.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "stress.h"
+
+#define JOHN 0x0a000000u
+#define SERVER 0xc6336402u /* 198.51.100.2 */
+#define ME 0xcb007101u /* 203.0.113.1 */
+#define SOURCES 48u
+#define PORTS 16u
+#define SERVERS 4u
+
+struct nat_work {
+	sp_u64 out, answered, hairpins; /* atomic */
+};
+
+struct flight {
+	sp_u8 frame[14 + SP_CRAFT_MAX], out[14 + SP_CRAFT_MAX];
+	sp_u32 len;
+};
+
+static void begin(struct flight *f, const struct sp_craft *c)
+{
+	static const sp_u8 ethernet[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
+
+	memcpy(f->frame, ethernet, sizeof(ethernet));
+	f->len = 14 + (sp_u32)sp_craft(c, f->frame + 14);
+}
+
+/* Through one hook; what it rewrites is the frame of the next. */
+static int pass(struct worker *w, struct flight *f, sp_u8 zone, sp_u8 hook, sp_u8 zone_from)
+{
+	struct sp_engine_packet p = { .data = f->frame, .len = f->len, .zone = zone, .hook = hook, .out = f->out,
+				      .forwarded = hook == SP_HOOK_EGRESS, .zone_from = zone_from,
+				      .now_ns = __atomic_load_n(&w->b->now_ns, __ATOMIC_RELAXED) };
+	struct sp_engine_result r = { 0 };
+
+	w->b->judge(w->b, w->thread, &p, &r);
+	__atomic_fetch_add(&w->b->packets, 1, __ATOMIC_RELAXED);
+	if (r.rewritten)
+		memcpy(f->frame, f->out, f->len);
+	return r.verdict == SP_PASS;
+}
+
+static sp_u32 addr_of(const struct flight *f, int dst)
+{
+	sp_u32 a;
+
+	memcpy(&a, f->frame + 14 + (dst ? 16 : 12), 4);
+	return ntohl(a);
+}
+
+static sp_u16 port_of(const struct flight *f, int dst)
+{
+	sp_u16 n;
+
+	memcpy(&n, f->frame + 14 + 20 + (dst ? 2 : 0), 2);
+	return ntohs(n);
+}
+
+static void wrong(struct worker *w, const char *what, const struct flight *f)
+{
+	__atomic_fetch_add(&w->b->failures, 1, __ATOMIC_RELAXED);
+	complain("%s: %s: %08x:%u -> %08x:%u", w->b->name, what, addr_of(f, 0), port_of(f, 0), addr_of(f, 1), port_of(f, 1));
+}
+
+/* One of the many inside speaks to `server`:53; when it is known by an outside port, the answer and a neighbour's packet go there. */
+static void speak(struct worker *w, struct nat_work *work)
+{
+	const sp_u32 john = JOHN + 1 + (random_next(w) >> 5) % SOURCES, mary = JOHN + 1 + (random_next(w) >> 5) % SOURCES;
+	const sp_u32 server = SERVER + (random_next(w) >> 5) % SERVERS;
+	const sp_u16 port = (sp_u16)(2000 + (random_next(w) >> 5) % PORTS);
+	struct sp_craft c = { .proto = 17, .payload = 20 };
+	struct flight f;
+	sp_u16 known;
+
+	craft_ends(&c, 1, john, server, port, 53);
+	begin(&f, &c);
+	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) || !pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE))
+		return;
+	known = port_of(&f, 0);
+	if (addr_of(&f, 0) != ME || addr_of(&f, 1) != server || port_of(&f, 1) != 53 || (known ^ port) & 1 || known < 1024)
+		wrong(w, "it left as", &f);
+	__atomic_fetch_add(&work->out, 1, __ATOMIC_RELAXED);
+	craft_ends(&c, 0, ME, server, known, 53);
+	begin(&f, &c);
+	if (pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_INGRESS, 0)) {
+		/* it may have gone meanwhile, and somebody else has the port: but that one spoke to this server, too */
+		if (port_of(&f, 1) < 2000 || port_of(&f, 1) >= 2000 + PORTS || addr_of(&f, 1) - JOHN > SOURCES)
+			wrong(w, "an answer came as", &f);
+		if (addr_of(&f, 1) == john && port_of(&f, 1) == port)
+			__atomic_fetch_add(&work->answered, 1, __ATOMIC_RELAXED);
+	}
+	if (random_next(w) % 4)
+		return;
+	craft_ends(&c, 1, mary, ME, (sp_u16)(3000 + port), known);
+	begin(&f, &c);
+	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) || addr_of(&f, 1) == ME)
+		return; /* nobody has the port any more */
+	if (pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE)) {
+		if (addr_of(&f, 0) != ME || addr_of(&f, 1) - JOHN > SOURCES)
+			wrong(w, "hairpin came as", &f);
+		__atomic_fetch_add(&work->hairpins, 1, __ATOMIC_RELAXED);
+	}
+}
+
+/* As the tool does it, unseen by ThreadSanitizer. */
+static __attribute__((no_sanitize("thread"))) void end_one(struct worker *w)
+{
+	struct sp_tables *t = &w->b->e->t;
+	struct sp_flow *f = &t->flows[(random_next(w) >> 3) % t->config->capacity];
+
+	if (f->phase != SP_PHASE_FREE && f->phase != SP_PHASE_ALIAS)
+		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+}
+
+static void nat_worker(struct worker *w)
+{
+	while (now_ms() < w->b->deadline_ms && __atomic_load_n(&w->b->failures, __ATOMIC_RELAXED) < 5) {
+		const sp_u32 dice = (random_next(w) >> 7) % 64;
+
+		if (dice < 60)
+			speak(w, w->work);
+		else if (dice < 62)
+			end_one(w);
+		else
+			advance(w->b, dice == 62 ? 20000000 : 400000000);
+	}
+}
+
+void nat_churn(struct bench *b, int ms)
+{
+	struct nat_work work = { 0 };
+
+	b->e->side.inside4_net = htonl(JOHN);
+	b->e->side.inside4_mask = htonl(0xff000000u);
+	if (sp_engine_nat(b->e, 1)) {
+		b->failures++;
+		return;
+	}
+	b->e->t.nat->slot[0] = (struct sp_nat_slot){ htonl(ME), 0, SP_SLOT_MAPS };
+	b->e->t.nat->used = 1;
+	run_threads(b, &work, nat_worker, ms);
+	b->lives = work.answered;
+	if (!work.out || !work.answered || !work.hairpins) {
+		complain("%s: %llu left, %llu were answered, %llu took the hairpin", b->name, work.out, work.answered,
+			 work.hairpins);
+		b->failures++;
+	}
+}
