@@ -185,7 +185,7 @@ static const struct sp_flow *behind_alias(const struct sp_engine *e, const struc
 
 	if (!f || f->phase != SP_PHASE_ALIAS)
 		return f;
-	*end ^= a->flip & 1;
+	*end ^= (a->flags & SP_ALIAS_FLIP) != 0;
 	return a->flow && a->flow <= e->t.config->capacity ? &e->t.flows[a->flow - 1] : NULL;
 }
 

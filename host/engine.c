@@ -168,7 +168,7 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 		p.zone_out = in->zone;
 		p.zone = in->zone_from ? in->zone_from : SP_ZONE_INSIDE;
 	}
-	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() || 
+	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() ||
 			    (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE && !sp_others_translate())))
 		reason = SP_R_FORWARDED;
 	else
