@@ -144,17 +144,19 @@ static void show_ends(struct sp_live *l, const struct sp_image *image, const str
 
 static int show_change(struct sp_live *l, const struct sp_image *image)
 {
-	const sp_u32 now = sp_generation_now(l, NULL);
+	const struct sp_image_line *old;
+	const char *before, *after = sp_image_text(image->v);
+	struct sp_err err;
 	sp_u32 n;
-	const struct sp_image_line *old = sp_generation_image(l, now, &n);
-	const char *before = old ? sp_image_text(old) : "", *after = sp_image_text(image->v);
-	int changed = show_missing(before, after, '-') + show_missing(after, before, '+');
 
-	if (!changed)
+	if (sp_generation_open(l, sp_generation_now(l, NULL), &old, &n, &err))
+		return sp_fail_err(&err);
+	before = old ? sp_image_text(old) : "";
+	if (!(show_missing(before, after, '-') + show_missing(after, before, '+')))
 		printf("  no line changes\n");
 	show_ends(l, image, old);
 	sp_generation_unmap(old, n);
-	return changed;
+	return SP_EXIT_OK;
 }
 
 /* Interfaces that change their zone; zones are called what image calls them, and before it what they are called now. */
@@ -183,10 +185,10 @@ static int show_zones(const struct sp_live *l, const struct sp_image_line *image
 /* What is to change, and the zones that the interfaces get. */
 static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning)
 {
-	int rc;
+	int rc = show_change(l, image);
 
-	show_change(l, image);
-	rc = sp_config_zoning(policy, image->v, zoning);
+	if (!rc)
+		rc = sp_config_zoning(policy, image->v, zoning);
 	return rc ? rc : show_zones(l, image->v, zoning);
 }
 
@@ -254,8 +256,8 @@ int sp_cmd_confirm(int argc, char **argv)
 	return sp_finish(SP_EXIT_OK);
 }
 
-/* The zones that the configuration of an earlier generation names, from its text, which policy keeps alive. */
-static int zones_of_before(sp_u32 to, struct sp_zoning *zoning, struct sp_policy **policy)
+/* The zones that the configuration of generation *to (0: the one before) names, from its text, which policy keeps alive. */
+static int zones_of_before(sp_u32 *to, struct sp_zoning *zoning, struct sp_policy **policy)
 {
 	struct sp_live l;
 	struct sp_err err;
@@ -266,11 +268,13 @@ static int zones_of_before(sp_u32 to, struct sp_zoning *zoning, struct sp_policy
 
 	if (rc)
 		return rc;
-	image = sp_generation_image(&l, sp_undo_to(&l, to), &n);
+	/* that very one is gone back to, whoever else applies something meanwhile */
+	*to = sp_undo_to(&l, *to) ? sp_undo_to(&l, *to) : *to;
+	rc = sp_generation_open(&l, *to, &image, &n, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
 	text = image ? sp_image_text(image) : "";
-	if (sp_policy_load_text("-", text, strlen(text), NULL, policy))
+	if (!rc && sp_policy_load_text("-", text, strlen(text), NULL, policy))
 		rc = sp_fail(SP_EXIT_FAILED, "out of memory");
-	else
+	if (!rc)
 		rc = sp_config_zoning(*policy, image, zoning);
 	sp_generation_unmap(image, n);
 	sp_live_close(&l);
@@ -281,19 +285,20 @@ int sp_cmd_undo(int argc, char **argv)
 {
 	static struct sp_zoning zoning;
 	struct sp_policy *policy = NULL;
-	sp_u64 to = 0;
-	sp_u32 generation;
+	sp_u64 asked = 0;
+	sp_u32 to, generation;
 	struct sp_err err;
 	int rc;
 
 	if (sp_wants_help(argc, argv, undo_help))
 		return SP_EXIT_OK;
-	if (argc > 1 && sp_read_u64(argv[1], 1, 0xffffffff, &to))
+	if (argc > 1 && sp_read_u64(argv[1], 1, 0xffffffff, &asked))
 		return sp_usage("this wants the number of a generation", argv[1]);
 	if (argc > 2)
 		return sp_usage("unexpected argument", argv[2]);
-	rc = zones_of_before((sp_u32)to, &zoning, &policy);
-	if (!rc && sp_undo((sp_u32)to, &zoning, &generation, &err))
+	to = (sp_u32)asked;
+	rc = zones_of_before(&to, &zoning, &policy);
+	if (!rc && sp_undo(to, &zoning, &generation, &err))
 		rc = err.code == -EINVAL ? sp_fail(SP_EXIT_FAILED, "%s", err.text) : sp_fail_err(&err);
 	else if (!rc)
 		printf("back: in force as generation %u\n", generation);

@@ -154,6 +154,9 @@ int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, co
 sp_u32 sp_generation_now(const struct sp_live *l, int *trial);
 /* Its image, mapped read-only, with the number of lines; NULL (and 0): only what is built in, or no longer kept. */
 const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 generation, sp_u32 *n);
+/* The same, for those who must not take an image that can not be opened for none. */
+int sp_generation_open(const struct sp_live *l, sp_u32 generation, const struct sp_image_line **image, sp_u32 *n,
+		       struct sp_err *err);
 void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n);
 /*
  * Puts an image (NULL: built-in alone) in force as a new generation, at one instant. trial_ns: 0, or how long it may stay

@@ -67,14 +67,27 @@ static void *map_image(int fd, int protection, sp_u32 *n)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+int sp_generation_open(const struct sp_live *l, sp_u32 generation, const struct sp_image_line **image, sp_u32 *n,
+		       struct sp_err *err)
+{
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	const int rc = slot_fd_or_none(l, generation, &fd, err);
+
+	*image = fd < 0 ? NULL : map_image(fd, PROT_READ, n);
+	if (!*image)
+		*n = 0;
+	if (!rc && fd >= 0 && !*image)
+		return sp_err_errno(err, -ENOMEM, "can not map the policy into memory");
+	return rc;
+}
+
 const struct sp_image_line *sp_generation_image(const struct sp_live *l, sp_u32 generation, sp_u32 *n)
 {
-	int fd SP_CLEANUP(sp_close_fd) = slot_fd(l, generation);
-	const struct sp_image_line *v = fd < 0 ? NULL : map_image(fd, PROT_READ, n);
+	const struct sp_image_line *image;
+	struct sp_err ignored;
 
-	if (!v)
-		*n = 0;
-	return v;
+	sp_generation_open(l, generation, &image, n, &ignored);
+	return image;
 }
 
 void sp_generation_unmap(const struct sp_image_line *image, sp_u32 n)
@@ -208,8 +221,9 @@ static int add_addresses(struct sp_live *l, const struct sp_links *links, const 
 	for (int i = 0; i < both.count; i++)
 		if (both.link[i].zone_was == SP_ZONE_OUTSIDE)
 			both.link[i].zone = SP_ZONE_OUTSIDE;
-	old = sp_generation_image(l, sp_generation_now(l, NULL), &n);
-	rc = sp_addresses_update(l, &both, image, old, err);
+	rc = sp_generation_open(l, sp_generation_now(l, NULL), &old, &n, err);
+	if (!rc)
+		rc = sp_addresses_update(l, &both, image, old, err);
 	sp_generation_unmap(old, n);
 	free(both.link);
 	return rc;
@@ -223,8 +237,11 @@ static int switch_all(struct sp_live *l, int fd, const struct sp_zoning *zoning,
 	const struct sp_image_line *image = fd < 0 ? NULL : map_image(fd, PROT_READ, &n);
 	struct sp_err ignored; /* what is left over does not matter: nothing in force uses it */
 	struct sp_rezone z;
-	int rc = sp_rezone_begin(&z, l, zoning, err);
+	int rc = fd >= 0 && !image ? sp_err_errno(err, -ENOMEM, "can not map the policy into memory") : 0;
 
+	if (rc)
+		return rc;
+	rc = sp_rezone_begin(&z, l, zoning, err);
 	if (!rc)
 		rc = add_addresses(l, &z.links, image, err);
 	if (!rc)
@@ -271,8 +288,9 @@ static int settle(struct sp_live *l, struct sp_err *err)
 
 	if (!rc)
 		rc = sp_rezone_now(l, &links, err);
+	if (!rc)
+		rc = sp_generation_open(l, sp_generation_now(l, NULL), &image, &n, err);
 	if (!rc) {
-		image = sp_generation_image(l, sp_generation_now(l, NULL), &n);
 		rc = sp_addresses_update(l, &links, image, NULL, err);
 		sp_generation_unmap(image, n);
 	}

@@ -115,13 +115,16 @@ static int find(struct sp_live *l, struct sp_err *err)
 }
 
 /* Zones are called what the policy in force calls them. */
-static void name_zones(const struct sp_live *l)
+static int name_zones(const struct sp_live *l, struct sp_err *err)
 {
 	sp_u32 n;
-	const struct sp_image_line *image = sp_generation_image(l, sp_generation_now(l, NULL), &n);
+	const struct sp_image_line *image;
+	const int rc = sp_generation_open(l, sp_generation_now(l, NULL), &image, &n, err);
 
-	sp_zone_names_of(image);
+	if (!rc)
+		sp_zone_names_of(image);
 	sp_generation_unmap(image, n);
+	return rc;
 }
 
 /* Is it up, and of our version? If not, it is closed again. */
@@ -133,10 +136,10 @@ static int check(struct sp_live *l, int rc, struct sp_err *err)
 	if (!rc && !l->t.config->up_ns)
 		rc = sp_err_set(err, -ENOENT, "the firewall is not up here (an earlier 'sally up' is under way or was "
 				"interrupted); bring it up with 'sally up'");
+	if (!rc)
+		rc = name_zones(l, err);
 	if (rc)
 		sp_live_close(l);
-	else
-		name_zones(l);
 	return rc;
 }
 
