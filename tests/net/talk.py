@@ -2,18 +2,22 @@
 """Conversations whose both ends the test holds: who says what, and whether it arrives."""
 
 import socket
+import struct
 
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 ANY = {4: "0.0.0.0", 6: "::"}
 
 
 class Tcp:
-    """One connection from ns to a server of the test's own; from port `source`, if that is not 0."""
+    """One connection from ns to a server of the test's own; from port `source`, if that is not 0.
 
-    def __init__(self, ns, server_ns, address, port, family=4, source=0):
+    The server is bound to the address `at`, if that is given.
+    """
+
+    def __init__(self, ns, server_ns, address, port, family=4, source=0, at=None):
         self.listener = server_ns.socket(FAMILY[family], socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((ANY[family], port))
+        self.listener.bind((at or ANY[family], port))
         self.listener.listen(8)
         self.client = ns.socket(FAMILY[family], socket.SOCK_STREAM)
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,6 +55,12 @@ class Tcp:
         """The client's address and port, as the server sees them."""
         return self.server.getpeername()[:2]
 
+    def abort(self):
+        """Ends it without a goodbye, which would be repeated where it does not arrive."""
+        for sock in (self.client, self.server):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+
     def close(self):
         for sock in (self.client, self.server, self.listener):
             sock.close()
@@ -63,11 +73,11 @@ class Tcp:
 
 
 class Udp:
-    """One connected socket at the client, from port `source` if that is not 0; an unconnected one at the server."""
+    """One connected socket at the client, an unconnected one at the server; as for Tcp."""
 
-    def __init__(self, ns, server_ns, address, port, family=4, source=0):
+    def __init__(self, ns, server_ns, address, port, family=4, source=0, at=None):
         self.server = server_ns.socket(FAMILY[family], socket.SOCK_DGRAM)
-        self.server.bind((ANY[family], port))
+        self.server.bind((at or ANY[family], port))
         self.client = ns.socket(FAMILY[family], socket.SOCK_DGRAM)
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.client.bind((ANY[family], source))
