@@ -72,7 +72,7 @@ SP_GLOBAL sp_u32 sp_nat_slot_of(sp_u32 addr)
 	return 0;
 }
 
-/* May slot i be used for what leaves by interface ifindex? pool: those of a pool are in force. */
+/* May slot i be used for what leaves by interface ifindex (0: any)? pool: those of a pool are in force. */
 SP_GLOBAL int sp_nat_suits(sp_u32 i, sp_u32 pool, sp_u32 ifindex)
 {
 	struct sp_nat_addrs *nat = sp_nat_get();
@@ -85,7 +85,7 @@ SP_GLOBAL int sp_nat_suits(sp_u32 i, sp_u32 pool, sp_u32 ifindex)
 	of = SP_READ(nat->slot[i].ifindex);
 	if (!(flags & SP_SLOT_MAPS) || !(flags & SP_SLOT_POOL) != !pool)
 		return 0;
-	return pool || !of || of == ifindex;
+	return pool || !of || !ifindex || of == ifindex;
 }
 
 /*
@@ -100,10 +100,13 @@ SP_GLOBAL sp_u32 sp_nat_choose(struct sp_pkt *p)
 
 	if (!p)
 		return 0;
+	/* hairpin: by whatever interface, the address that was called if sources are translated to it */
+	if (!pool && p->slot && sp_nat_suits(p->slot - 1, 0, 0))
+		return p->slot;
 	/* the nth of the pool, by the host's address */
 	nth = (sp_u32)(((sp_u64)(p->src.w32[0] * 0x9e3779b9u) * pool) >> 32);
 	for (sp_u32 i = 0; i < SP_NAT_SLOTS; i++) {
-		if (!sp_nat_suits(i, pool, p->ifindex))
+		if (!sp_nat_suits(i, pool, p->slot ? 0 : p->ifindex))
 			continue;
 		last = i + 1;
 		if (!nth--)
@@ -552,7 +555,7 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 
 	if (!p || !nat)
 		return SP_R_NAT_ADDRESS;
-	slot = p->slot ? p->slot : sp_nat_choose(p);
+	slot = sp_nat_choose(p);
 	i = slot - 1;
 	SP_OPAQUE(i);
 	if (!slot || i >= SP_NAT_SLOTS || slot > nat->slots)
@@ -627,7 +630,7 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 	} else if (p->forwarded && !to_initiator && p->kind != SP_KIND_ERROR && sp_nat_wants(p, f)) {
 		at = sp_alias_of(f, SP_ALIAS_INITIATOR);
 		a = at ? sp_alias_at(at - 1) : SP_NULL;
-		/* hairpin: the very address that it was sent to */
+		/* hairpin: the address that it was sent to */
 		p->slot = a && p->zone_out != SP_ZONE_OUTSIDE ? a->slot : 0;
 		reason = SP_NAT_MISSING;
 	}

@@ -176,7 +176,22 @@ static void put_udp(struct buf *o, const struct pkt *p)
 	put16(o, 0);
 }
 
-/* Fills in the Internet checksum of TCP, UDP, UDP-Lite or ICMP; field: where it stands. */
+/* DCCP (RFC 4340 5.1): the ports, then whatever is given; the data offset and full coverage where there is room. */
+static void put_dccp(struct buf *o, const struct pkt *p)
+{
+	size_t start = o->len;
+
+	put16(o, p->sport);
+	put16(o, p->dport);
+	put_payload(o, p);
+	if (o->full || o->len < start + 12)
+		return;
+	o->b[start + 4] = 3;
+	o->b[start + 5] = 0;
+	set16(o->b + start + 6, 0);
+}
+
+/* Fills in the Internet checksum of TCP, UDP, UDP-Lite, DCCP or ICMP; field: where it stands. */
 static void finish_sum(struct buf *o, const struct pkt *p, size_t start, size_t field)
 {
 	size_t len = o->len - start, cover = len;
@@ -195,8 +210,8 @@ static void finish_sum(struct buf *o, const struct pkt *p, size_t start, size_t 
 		sum = 0xffff;
 	if (p->partial_sum)
 		sum = fold(pseudo_sum(p, len)) ^ 0xffff;
-	if (p->bad_sum)
-		sum = sum == 0x1234 ? 0x4321 : 0x1234;
+	if (p->bad_sum) /* wrong by the same whatever the ends are: translation must not make it right */
+		sum = fold((~sum & 0xffff) + 0x1234);
 	set16(o->b + start + field, sum);
 }
 
@@ -222,6 +237,11 @@ static void put_upper(struct buf *o, const struct pkt *p)
 		break;
 	case PKT_BODY_SCTP:
 		put_sctp(o, p);
+		break;
+	case PKT_BODY_DCCP:
+		put_dccp(o, p);
+		if (o->len >= start + 12)
+			finish_sum(o, p, start, 6);
 		break;
 	case PKT_BODY_RAW:
 		put_payload(o, p);

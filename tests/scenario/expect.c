@@ -120,7 +120,7 @@ static void say_ends(const struct pkt *p, int bare_ip, const sp_u8 *b, size_t le
 	inet_ntop(AF_INET, b + ip + 12, src, sizeof(src));
 	inet_ntop(AF_INET, b + ip + 16, dst, sizeof(dst));
 	if (p->body == PKT_BODY_ICMP)
-		snprintf(text, room, "%s > %s echo-id %u", src, dst, (unsigned)(b[l4 + 4] << 8 | b[l4 + 5]));
+		snprintf(text, room, "%s > %s id %u", src, dst, (unsigned)(b[l4 + 4] << 8 | b[l4 + 5]));
 	else
 		snprintf(text, room, "%s:%u > %s:%u", src, (unsigned)(b[l4] << 8 | b[l4 + 1]), dst,
 			 (unsigned)(b[l4 + 2] << 8 | b[l4 + 3]));

@@ -23,7 +23,7 @@ struct pkt_ext {
 	sp_u8 body[PKT_EXT_BYTES];
 };
 
-enum pkt_body { PKT_BODY_RAW, PKT_BODY_TCP, PKT_BODY_UDP, PKT_BODY_ICMP, PKT_BODY_SCTP };
+enum pkt_body { PKT_BODY_RAW, PKT_BODY_TCP, PKT_BODY_UDP, PKT_BODY_ICMP, PKT_BODY_SCTP, PKT_BODY_DCCP };
 
 struct pkt {
 	/* link */

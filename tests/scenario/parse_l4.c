@@ -121,14 +121,7 @@ static int parse_head(struct words *ws, struct pkt *p)
 		p->body = PKT_BODY_ICMP;
 		return parse_icmp_type(ws, p);
 	}
-	if (p->proto == 33) { /* DCCP: ports, then whatever is given */
-		p->raw[0] = (sp_u8)(p->sport >> 8);
-		p->raw[1] = (sp_u8)p->sport;
-		p->raw[2] = (sp_u8)(p->dport >> 8);
-		p->raw[3] = (sp_u8)p->dport;
-		p->raw_len = 4;
-	}
-	p->body = PKT_BODY_RAW;
+	p->body = p->proto == 33 ? PKT_BODY_DCCP : PKT_BODY_RAW;
 	return 0;
 }
 

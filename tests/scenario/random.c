@@ -2,8 +2,8 @@
 /*
  * Random packets on an engine and its native twin: there is no expectation but that both say, remember and send the same.
  *
- * Every other run is a gateway that translates, under policies that change: each packet that is let in and not for the machine
- * itself meets it again where it leaves, and what left is what others answer to.
+ * Every other run is a gateway that translates, under policies that change: each packet that is let in and is not for the
+ * machine itself meets it again where it leaves, and what left is what others answer to.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,8 +68,8 @@ static int meet(struct game *g, const struct sp_engine_packet *e, sp_u8 *out, st
 		rc = g->twin->ops->judge(g->twin, e, other, &b);
 	say_packet(e, hex, sizeof(hex));
 	if (rc)
-		snprintf(text, len, "the packet could not be judged: %s: zone %u hook %u %s", strerror(-rc), e->zone, e->hook,
-			 hex);
+		snprintf(text, len, "the packet could not be judged: %s: zone %u hook %u %s", strerror(-rc), e->zone,
+			 e->hook, hex);
 	else if (a->verdict != b.verdict || a->reason != b.reason)
 		snprintf(text, len, "%s says %s, %s says %s: zone %u hook %u %s", g->t->ops->name, sp_reason_name(a->reason),
 			 g->twin->ops->name, sp_reason_name(b.reason), e->zone, e->hook, hex);

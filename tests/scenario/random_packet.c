@@ -25,7 +25,9 @@ int one_in(struct dice *d, sp_u32 n)
 
 void random_address(struct dice *d, int family, enum party party, sp_u8 out[16])
 {
-	static const sp_u8 v4[PARTY_COUNT][4] = { { 198, 51, 100, 7 }, { 10, 0, 0, 2 }, { 10, 0, 2, 10 }, { 192, 0, 2, 10 } };
+	static const sp_u8 v4[PARTY_COUNT][4] = {
+		{ 198, 51, 100, 7 }, { 10, 0, 0, 2 }, { 10, 0, 2, 10 }, { 192, 0, 2, 10 }
+	};
 	static const sp_u8 nets6[PARTY_COUNT] = { 2, 1, 6, 5 };
 	const sp_u8 last = (sp_u8)(party == PARTY_ME ? roll(d, 6) == 0 : roll(d, 4));
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Runs a scenario on one engine, and beside it on the native twin, and says where what happened is not what must. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -265,6 +266,33 @@ static int step_count(struct run *r)
 	return 0;
 }
 
+/* An adopted conversation that is translated goes through the machine; else one end of it is the machine. */
+static int step_adopt(struct run *r, struct tengine *t, const struct sp_key *key, int end)
+{
+	const struct step *st = r->st;
+	const sp_u8 here = st->as.outer.given ? SP_ZONE_INSIDE : SP_ZONE_SELF;
+	struct sp_adopt a = {
+		.key = *key,
+		.initiator = (sp_u8)end,
+		.zone_from = st->from_outside ? SP_ZONE_OUTSIDE : here,
+		.zone_to = st->from_outside ? here : SP_ZONE_OUTSIDE,
+		.answered = 1,
+		.initiator_port = { htons(st->as.outer.sport) },
+		.responder_port = { htons(st->as.outer.dport) },
+	};
+	sp_u32 done;
+
+	if (st->as.outer.given && memcmp(st->as.outer.src, st->pkt.src, 16) != 0)
+		memcpy(&a.initiator4, st->as.outer.src, 4);
+	if (st->as.outer.given && memcmp(st->as.outer.dst, st->pkt.dst, 16) != 0)
+		memcpy(&a.responder4, st->as.outer.dst, 4);
+	if (st->as.outer.given)
+		done = sp_engine_adopt_nat(t->core, &a, r->now_ns);
+	else
+		done = sp_engine_adopt(t->core, key, end, a.zone_from, a.zone_to, r->now_ns);
+	return done ? 0 : run_fail(r, "%s: the conversation can not be adopted", t->ops->name);
+}
+
 /* What user space does to a live table: the same on the engine and on its twin. */
 static int step_tool(struct run *r, struct tengine *t)
 {
@@ -277,14 +305,8 @@ static int step_tool(struct run *r, struct tengine *t)
 		e->t.config->unanswered_max = (sp_u32)r->st->number;
 		return 0;
 	}
-	if (r->st->kind == STEP_ADOPT) {
-		sp_u8 from = r->st->from_outside ? SP_ZONE_OUTSIDE : SP_ZONE_SELF;
-		sp_u8 to = r->st->from_outside ? SP_ZONE_SELF : SP_ZONE_OUTSIDE;
-
-		if (!sp_engine_adopt(e, &key, end, from, to, r->now_ns))
-			return run_fail(r, "%s: there is no room to adopt the conversation", t->ops->name);
-		return 0;
-	}
+	if (r->st->kind == STEP_ADOPT)
+		return step_adopt(r, t, &key, end);
 	index = sp_engine_find(e, &key);
 	if (!index)
 		return run_fail(r, "%s: there is no such conversation to kill", t->ops->name);

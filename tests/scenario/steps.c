@@ -229,6 +229,19 @@ static int parse_count(struct script *s, struct words *ws, int line)
 	return words_number(ws, ~0ULL, &st->number) ? -1 : 1;
 }
 
+/* "adopt PROTO A B [from-outside] [as A > B]": A began it; how either end is known to the other */
+static int parse_adopt(struct script *s, struct words *ws, int line)
+{
+	struct step *st = script_new_step(s, STEP_ADOPT, line);
+
+	if (parse_flow_ends(ws, st))
+		return -1;
+	st->from_outside = words_take(ws, "from-outside");
+	if (!words_take(ws, "as"))
+		return 1;
+	return script_parse_rewrite(ws, &st->pkt, &st->as) ? -1 : 1;
+}
+
 int script_parse_step(struct script *s, struct words *ws, int line, const char *word)
 {
 	const struct arrow *arrow = script_arrow(word);
@@ -253,13 +266,8 @@ int script_parse_step(struct script *s, struct words *ws, int line, const char *
 		return parse_count(s, ws, line);
 	if (!strcmp(word, "kill"))
 		return parse_flow_ends(ws, script_new_step(s, STEP_KILL, line)) ? -1 : 1;
-	if (!strcmp(word, "adopt")) {
-		st = script_new_step(s, STEP_ADOPT, line);
-		if (parse_flow_ends(ws, st))
-			return -1;
-		st->from_outside = words_take(ws, "from-outside");
-		return 1;
-	}
+	if (!strcmp(word, "adopt"))
+		return parse_adopt(s, ws, line);
 	if (!strcmp(word, "config") || !strcmp(word, "apply") || !strcmp(word, "trial")) {
 		st = script_new_step(s, *word == 'c' ? STEP_CONFIG : STEP_APPLY, line);
 		if (*word == 't' && parse_duration(ws, &st->number) < 0)
