@@ -278,6 +278,7 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_image_more *more;
+	struct sp_alias *a;
 	int reason, must;
 
 	if (!c)
@@ -293,7 +294,14 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	p->hash = sp_key_hash(&p->key, c->secret);
 	p->flow = p->kind == SP_KIND_NONE ? 0 : sp_flow_find(p);
 	SP_STEP("find", p->flow, p->hash);
-	if (!p->flow && p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {
+	a = p->flow ? sp_alias_at(p->flow - 1) : SP_NULL;
+	if (a) {
+		/* translated already, in the very way that we would: whoever does that turns the answers back, too */
+		if (!(SP_READ(a->flags) & SP_ALIAS_FOREIGN))
+			SP_WRITE(a->flags, a->flags | SP_ALIAS_FOREIGN);
+		return SP_R_FORWARDED;
+	}
+	if (p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {
 		/* somebody else on this machine has translated it: it counts as its own */
 		sp_note_others();
 		p->zone = SP_ZONE_SELF;
@@ -304,8 +312,6 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 		return p->kind == SP_KIND_NONE ? SP_R_FORWARDED : sp_judge_turned(p);
 	if (!p->flow)
 		return must ? SP_R_NAT_NONE : SP_R_FORWARDED;
-	if (sp_alias_at(p->flow - 1))
-		return SP_R_FORWARDED; /* translated already, in the very way that we would */
 	reason = sp_nat_source(dev, p);
 	SP_STEP("source", (sp_u64)reason, p->new4);
 	if (reason == SP_R_FORWARDED && p->is_frag && p->nat) {
