@@ -66,6 +66,7 @@ SP_GLOBAL int sp_class(struct sp_pkt *p, sp_u32 which)
 		p->lo = (sp_u32)(sp_image_word(slot, index4, top / 2) >> (32 * (top & 1)));
 		p->lo = p->lo ? p->lo - 1 : 0;
 		p->hi = (sp_u32)(sp_image_word(slot, index4, (top + 1) / 2) >> (32 * ((top + 1) & 1)));
+		sp_image_soon(slot, line + p->lo / 8, line + p->hi / 8);
 	} else {
 		line = head->v6;
 		p->lo = 0;
@@ -147,15 +148,18 @@ SP_GLOBAL sp_u32 sp_rule_find(sp_u32 slot, sp_u32 rules, sp_u32 mask, sp_u64 key
 SP_GLOBAL sp_u32 sp_image_ask(struct sp_pkt *p, sp_u32 reply, sp_u32 zones)
 {
 	struct sp_image_head *head;
-	sp_u32 service, best = 0, rules, mask, src, dst, slot, at;
+	struct sp_image_more *more;
+	sp_u32 service, best = 0, rules, mask, src, dst, slot, at, probes;
 	sp_u16 port;
 
 	if (!p)
 		return 0;
 	slot = p->generation % SP_IMAGE_SLOTS;
 	head = (struct sp_image_head *)sp_image_at(slot, 0);
-	if (!head)
+	more = (struct sp_image_more *)sp_image_at(slot, 1);
+	if (!head || !more)
 		return 0;
+	probes = more->probes;
 	rules = head->rules;
 	mask = head->rules_mask;
 	port = reply ? sp_ntoh16(p->sport) : sp_ntoh16(p->dport);
@@ -164,10 +168,14 @@ SP_GLOBAL sp_u32 sp_image_ask(struct sp_pkt *p, sp_u32 reply, sp_u32 zones)
 	src = (sp_u32)sp_class_suffix(p, reply != 0, (sp_u32)sp_class(p, reply != 0));
 	dst = (sp_u32)sp_class_suffix(p, !reply, (sp_u32)sp_class(p, !reply));
 	for (sp_u32 any = 0; any < 8; any++) {
-		const sp_u64 key = SP_RULE_KEY((sp_u64)(zones >> 4) & 15, zones & 15, any & 1 ? SP_CLASS_ANY : src,
-					       any & 2 ? SP_CLASS_ANY : dst, any & 4 ? SP_SERVICE_ANY : service);
-		const sp_u32 value = sp_rule_find(slot, rules, mask, key);
+		sp_u64 key;
+		sp_u32 value;
 
+		if (!(probes >> any & 1)) /* no rule has a key of that sort */
+			continue;
+		key = SP_RULE_KEY((sp_u64)(zones >> 4) & 15, zones & 15, any & 1 ? SP_CLASS_ANY : src,
+				  any & 2 ? SP_CLASS_ANY : dst, any & 4 ? SP_SERVICE_ANY : service);
+		value = sp_rule_find(slot, rules, mask, key);
 		/* block stands above allow in the value; among equals the first probe counts */
 		if ((value & (SP_RULE_BLOCK | SP_RULE_ALLOW)) > (best & (SP_RULE_BLOCK | SP_RULE_ALLOW)))
 			best = value;

@@ -61,7 +61,7 @@ struct sp_image_more {
 	sp_u32 suffix_classes; /* 32 bits, sixteen a line: [suffix * v6_classes + class by interval] = class */
 	sp_u32 v6_classes; /* columns of that table: highest class by interval + 1 */
 	sp_u16 reject; /* a bit for each zone: what is refused to it is answered with an error; others meet silence */
-	sp_u16 pad_;
+	sp_u16 probes; /* a bit for each of the eight sorts of keys that some rule has: see SP_RULE_SORT */
 	sp_u32 zero_[6];
 };
 _Static_assert(sizeof(struct sp_image_more) == 64, "one line");
@@ -118,6 +118,11 @@ SP_INLINE sp_u32 sp_image_service(sp_u8 proto, sp_u16 port)
 #define SP_SERVICE_ANY 0xffffu /* 16 bits */
 #define SP_RULE_KEY(zone_from, zone_to, src, dst, service)                                                          \
 	((sp_u64)(zone_from) << 60 | (sp_u64)(zone_to) << 56 | (sp_u64)(src) << 36 | (sp_u64)(dst) << 16 | (service))
+/* What of a key is "any": source 1, destination 2, service 4. */
+#define SP_RULE_IS_ANY(key, at, any) (((key) >> (at) & (any)) == (any))
+#define SP_RULE_SORT(key)                                                                                           \
+	((SP_RULE_IS_ANY(key, 36, SP_CLASS_ANY) ? 1u : 0) | (SP_RULE_IS_ANY(key, 16, SP_CLASS_ANY) ? 2u : 0) |      \
+	 (SP_RULE_IS_ANY(key, 0, SP_SERVICE_ANY) ? 4u : 0))
 #define SP_RULE_BUCKET(key, mask) ((sp_u32)((((key) ^ (key) >> 32) * 0x9e3779b97f4a7c15ULL) >> 32) & (mask))
 #define SP_RULES_A_BUCKET 4
 /* A key stands in its bucket, or in one of the next if those before are full; a gap ends the search. */

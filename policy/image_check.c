@@ -95,6 +95,8 @@ static const char *check_rule(const struct sp_image_line *v, const struct sp_ima
 
 static const char *check_rules(const struct sp_image_line *v, const struct sp_image_head *h)
 {
+	sp_u32 probes = 0;
+
 	for (sp_u32 at = 0; at <= h->rules_mask; at++) {
 		const sp_u64 *w = v[h->rules + at].w;
 
@@ -103,6 +105,7 @@ static const char *check_rules(const struct sp_image_line *v, const struct sp_im
 
 			if (!w[2 * i])
 				continue;
+			probes |= 1u << SP_RULE_SORT(w[2 * i]);
 			if (!is_found(&v[h->rules], h->rules_mask, w[2 * i], &w[2 * i]))
 				return "one of its rules can not be found";
 			what = check_rule(v, h, w[2 * i], w[2 * i + 1]);
@@ -110,7 +113,7 @@ static const char *check_rules(const struct sp_image_line *v, const struct sp_im
 				return what;
 		}
 	}
-	return NULL;
+	return probes == ((const struct sp_image_more *)&v[1])->probes ? NULL : "it has rules that are not looked for";
 }
 
 static const char *check_names(const struct sp_image_line *v, const struct sp_image_head *h)
@@ -171,8 +174,8 @@ static const char *check_translation(const struct sp_image_line *v, const struct
 	const int most = m->forwards && (covers_most(forwards, 6) || covers_most(forwards, 17));
 	const sp_u32 *pool = (const sp_u32 *)&v[m->pool];
 
-	if (m->flags & ~(SP_IMAGE_NAT_OFF | SP_IMAGE_NAT_OPEN | SP_IMAGE_FORWARD_MOST) || m->pad_ ||
-	    !all_zero(m->zero_, 6) || ((m->flags & SP_IMAGE_NAT_OFF) && (m->pool_count || m->flags & SP_IMAGE_NAT_OPEN)))
+	if (m->flags & ~(SP_IMAGE_NAT_OFF | SP_IMAGE_NAT_OPEN | SP_IMAGE_FORWARD_MOST) || !all_zero(m->zero_, 6) ||
+	    ((m->flags & SP_IMAGE_NAT_OFF) && (m->pool_count || m->flags & SP_IMAGE_NAT_OPEN)))
 		return "its translation contradicts itself";
 	if (most != !!(m->flags & SP_IMAGE_FORWARD_MOST))
 		return "it says something else of its forwards than they are";

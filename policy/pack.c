@@ -114,6 +114,9 @@ int sp_compile_pack(struct sp_compiler *c, struct sp_image *out)
 	v = calloc(h.lines, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
+	for (sp_u32 i = 0; c->table.v && i <= c->table.mask; i++)
+		if (c->table.v[2 * (size_t)i])
+			m.probes |= (sp_u16)(1 << SP_RULE_SORT(c->table.v[2 * (size_t)i]));
 	put_v4(c, v, &h);
 	put_v6(c, v, &h);
 	put_services(c, v, &h);

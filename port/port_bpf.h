@@ -165,6 +165,9 @@ SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
 	return image ? bpf_map_lookup_elem(image, &line) : NULL;
 }
 
+/* The native engine fetches ahead; BPF has no instruction for it. */
+#define sp_image_soon(slot, first, last) ((void)0)
+
 SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 {
 	return (sp_u32)(ns / SP_NS_PER_S);

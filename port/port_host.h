@@ -166,6 +166,13 @@ SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
 	return image && line < ((struct sp_image_head *)image)->lines ? &image[line] : NULL;
 }
 
+/* Lines first..last are searched next: fetch a few at once, rather than one after the other. */
+SP_INLINE void sp_image_soon(sp_u32 slot, sp_u32 first, sp_u32 last)
+{
+	for (sp_u32 i = 0; i < 4 && first + i <= last; i++)
+		__builtin_prefetch(&sp_host->images[slot % SP_IMAGE_SLOTS][first + i]);
+}
+
 SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 {
 	return (sp_u32)(ns / SP_NS_PER_S);

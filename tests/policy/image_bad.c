@@ -123,7 +123,8 @@ DAMAGE_MORE(unknown_flag, m->flags |= 8)
 DAMAGE_MORE(off_and_pool, m->flags |= SP_IMAGE_NAT_OFF)
 DAMAGE_MORE(forwards_most_is_missing, m->flags &= ~SP_IMAGE_FORWARD_MOST)
 DAMAGE_MORE(forwards_are_missing, memset(&v[m->forwards], 0, 32 * sizeof(*v)))
-DAMAGE_MORE(more_padding, m->pad_ = 1)
+DAMAGE_MORE(probes_missing, m->probes &= m->probes - 1)
+DAMAGE_MORE(probes_for_nothing, m->probes |= 0x100)
 DAMAGE_MORE(more_zeroes, m->zero_[5] = 1)
 DAMAGE_MORE(reject_for_no_zone, m->reject |= 1 << 9)
 DAMAGE_MORE(reject_for_zone_none, m->reject |= 1)
@@ -221,7 +222,8 @@ static const struct damage damages[] = {
 	D(off_and_pool),
 	D(forwards_most_is_missing),
 	D(forwards_are_missing),
-	D(more_padding),
+	D(probes_missing),
+	D(probes_for_nothing),
 	D(more_zeroes),
 	D(reject_for_no_zone),
 	D(reject_for_zone_none),

@@ -13,11 +13,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define LINES 10000
-#define NETWORKS 1000000u
 #define PACKETS 20000
-#define ROUNDS 7
-#define FACTOR 4.0 /* sanity on a noisy machine; the figures that count are printed */
+#define BATCH 100
+#define ROUNDS 9
+#define TRIES 5 /* so often as many rounds more, while the machine is too busy for a good one of each batch */
+#define LINES_FACTOR 2.0
+#define NETWORKS_FACTOR 1.5
 
 static double cpu_s(void)
 {
@@ -38,48 +39,6 @@ static sp_u32 peak_mb(void)
 
 	getrusage(RUSAGE_SELF, &u);
 	return (sp_u32)(u.ru_maxrss / 1024);
-}
-
-/* A configuration of n lines, each for networks and ports of its own; and whatever `more` says. */
-static char *many_lines(sp_u32 n, const char *more)
-{
-	char *text = malloc(200 * (size_t)n + strlen(more) + 100), *at = text;
-
-	if (!text)
-		abort();
-	at += sprintf(at, "wan eth0\nlan eth1\n%s", more);
-	for (sp_u32 i = 0; i < n; i++) {
-		const sp_u32 a = 1 + i % 200, b = i / 200;
-
-		if (i % 5 == 4)
-			at += sprintf(at, "block outside -> 198.51.%u.%u/32 : tcp/%u\n", a, b, 1 + i % 1000);
-		else if (i % 5 == 3)
-			at += sprintf(at, "allow 2600:%x::/32 -> inside, self : tcp/%u, udp/%u\n", i, 1 + i % 1000,
-				      1 + i % 99);
-		else
-			at += sprintf(at, "open tcp/%u-%u from 20.%u.%u.0/24, 2610:%x::/32\n", 1 + i,
-				      1 + i + (i % 4 ? 0 : 20), a, b, i);
-	}
-	return text;
-}
-
-/* A file of n networks: IPv4 with lengths of 24 to 32, and IPv6. */
-static char *many_networks(sp_u32 n)
-{
-	char *text = malloc(32 * (size_t)n + 1), *at = text;
-
-	if (!text)
-		abort();
-	for (sp_u32 i = 0; i < n; i++) {
-		const sp_u32 a = (i * 2654435761u) | 0x01000000;
-
-		if (i % 4 == 3)
-			at += sprintf(at, "2a0%x:%x:%x::/%u\n", a >> 28, a >> 16 & 0xfff, a & 0xffff, 44 + i % 21);
-		else
-			at += sprintf(at, "%u.%u.%u.%u/%u\n", 1 + (a >> 24) % 222, a >> 16 & 0xff, a >> 8 & 0xff,
-				      a & 0xff, 24 + i % 9);
-	}
-	return text;
 }
 
 /* ---- what a first packet costs -------------------------------------------------------------------------------------
@@ -103,53 +62,69 @@ static void bench_init(struct bench *b)
 		abort();
 	b->e->side.zone_to = SP_ZONE_SELF;
 	for (sp_u32 i = 0; i < PACKETS; i++) {
-		for (int k = 0; k < 4; k++)
-			c.src.b[k] = (sp_u8)(1 + pick(222));
-		if (pick(2)) /* one that many_lines() names */
-			c.src = (struct sp_addr){ .b = { 20, (sp_u8)(1 + pick(200)), (sp_u8)pick(50),
-							 (sp_u8)pick(256) } };
-		c.dst = (struct sp_addr){ .b = { 203, 0, 113, 1 } };
-		c.sport = (sp_u16)(1024 + pick(60000));
-		c.dport = (sp_u16)(1 + pick(LINES));
+		struct talk t;
+
+		large_talk(&t);
+		memcpy(c.src.b, t.src, 16);
+		memcpy(c.dst.b, t.dst, 16);
+		c.sport = t.sport;
+		c.dport = t.dport;
 		b->len = (sp_u32)sp_craft(&c, data);
 		memcpy(b->data[i], data, b->len);
 	}
 }
 
-/* Seconds for all packets, each of which begins a conversation. */
-static double bench_round(struct bench *b, struct sp_image_line *image)
+/* All packets, each of which begins a conversation; best_s: of each batch of them, what its quickest round took. */
+static void bench_round(struct bench *b, struct sp_image_line *image, double *best_s)
 {
 	struct sp_engine_packet p = { .len = b->len, .bare_ip = 1, .zone = SP_ZONE_INSIDE, .now_ns = SP_NS_PER_S };
 	struct sp_engine_result r;
-	double begin;
 
 	memset(b->e->t.sets, 0, b->e->t.config->sets * sizeof(*b->e->t.sets));
 	memset(b->e->t.flows, 0, b->e->t.config->capacity * sizeof(*b->e->t.flows));
 	memset(b->e->t.sketch, 0, SP_SKETCH_ROWS * SP_SKETCH_ROW * sizeof(*b->e->t.sketch));
 	memset(b->e->t.state, 0, sizeof(*b->e->t.state));
 	b->e->images[1] = image;
-	begin = cpu_s();
-	for (sp_u32 i = 0; i < PACKETS; i++) {
-		p.data = b->data[i];
-		sp_engine_packet(b->e, &p, NULL, &r);
+	for (sp_u32 batch = 0; batch < PACKETS / BATCH; batch++) {
+		const double begin = cpu_s();
+		double took;
+
+		for (sp_u32 i = batch * BATCH; i < (batch + 1) * BATCH; i++) {
+			p.data = b->data[i];
+			sp_engine_packet(b->e, &p, NULL, &r);
+		}
+		took = cpu_s() - begin;
+		best_s[batch] = took < best_s[batch] ? took : best_s[batch];
 	}
-	return cpu_s() - begin;
 }
 
-/* The best of several rounds each, in turns, so that noise meets both. Returns b / a. */
-static double ratio(struct bench *b, const struct model *m_a, const struct model *m_b, double ns[2])
+static double sum_ns(const double *best_s)
 {
-	double best[2] = { 1e9, 1e9 };
+	double ns = 0;
 
-	for (int i = 0; i < ROUNDS; i++) {
-		const double a_s = bench_round(b, m_a->image.v), b_s = bench_round(b, m_b->image.v);
+	for (int k = 0; k < PACKETS / BATCH; k++)
+		ns += best_s[k] * 1e9 / PACKETS;
+	return ns;
+}
 
-		best[0] = a_s < best[0] ? a_s : best[0];
-		best[1] = b_s < best[1] ? b_s : best[1];
+/* In turns, so that noise meets both; what a busy machine adds comes and goes. Returns b / a; wanted: `most`, or less. */
+static double ratio(struct bench *b, const struct model *m_a, const struct model *m_b, double most, double ns[2])
+{
+	double best_s[2][PACKETS / BATCH];
+
+	for (int i = 0; i < 2 * PACKETS / BATCH; i++)
+		best_s[i & 1][i / 2] = 1e9;
+	for (int try = 0; try < TRIES; try++) {
+		for (int i = 0; i < ROUNDS; i++) {
+			bench_round(b, m_a->image.v, best_s[0]);
+			bench_round(b, m_b->image.v, best_s[1]);
+		}
+		ns[0] = sum_ns(best_s[0]);
+		ns[1] = sum_ns(best_s[1]);
+		if (ns[1] <= most * ns[0])
+			break;
 	}
-	for (int i = 0; i < 2; i++)
-		ns[i] = best[i] * 1e9 / PACKETS;
-	return best[1] / best[0];
+	return ns[1] / ns[0];
 }
 
 static void test_lines(struct bench *b)
@@ -164,8 +139,8 @@ static void test_lines(struct bench *b)
 	took = cpu_s() - begin;
 	check("limits/ten_thousand_lines", took < 5, "%.2f s, image of %.1f MB (10 lines: %.1f MB)", took,
 	      megabytes(&many), megabytes(&few));
-	r = ratio(b, &few, &many, ns);
-	check("cost/ten_thousand_lines", r < FACTOR,
+	r = ratio(b, &few, &many, LINES_FACTOR, ns);
+	check("cost/ten_thousand_lines", r <= LINES_FACTOR,
 	      "a new conversation: %.0f ns with 10 lines, %.0f ns with %d: %.2f times", ns[0], ns[1], LINES, r);
 	model_fini(&few);
 	model_fini(&many);
@@ -187,8 +162,8 @@ static void test_networks(struct bench *b)
 	took = cpu_s() - begin;
 	check("limits/a_million_networks", took < 3, "%.2f s, image of %.1f MB, %u MB at the peak", took,
 	      megabytes(&with), peak_mb());
-	r = ratio(b, &without, &with, ns);
-	check("cost/a_million_networks", r < FACTOR,
+	r = ratio(b, &without, &with, NETWORKS_FACTOR, ns);
+	check("cost/a_million_networks", r <= NETWORKS_FACTOR,
 	      "a new conversation: %.0f ns without, %.0f ns with the set: %.2f times", ns[0], ns[1], r);
 	model_fini(&without);
 	model_fini(&with);

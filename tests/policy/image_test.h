@@ -35,6 +35,16 @@ char *random_text(void); /* of a configuration; malloc()ed */
 void random_talk(const struct model *m, struct talk *t);
 extern const char *bad_networks; /* what random_text() wants in "bad.txt" */
 
+/* image_large.c */
+#define LINES 10000
+#define NETWORKS 1000000u
+/* A configuration of n lines, each for networks and ports of its own; and whatever `more` says. malloc()ed */
+char *many_lines(sp_u32 n, const char *more);
+/* A file of n networks. malloc()ed */
+char *many_networks(sp_u32 n);
+/* A conversation from somewhere, half of them from what many_lines() names, to this machine; zones are not set. */
+void large_talk(struct talk *t);
+
 /* image_model.c */
 int text_is_good(const char *text); /* without errors */
 /* Reads, compiles and checks it; bad: contents of the file "bad.txt". Anything that goes wrong ends the program. */
