@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""`forward`: a server inside is reached at the address of the door; by the outside, by the inside, and for IPv6 at its own."""
+"""`forward`: a server inside is reached at the address of the door, from outside and from inside; for IPv6 at its own."""
 
 import errno
 import re
@@ -162,7 +162,7 @@ def test_datagrams(home, family):
 
 @pytest.mark.beyond_nft
 def test_the_server_of_a_port_keeps_it_for_what_it_starts(home):
-    """What is forwarded to John's console is the port that the world sees when the console itself speaks, and no one else's."""
+    """The port that is forwarded to John's console is the one that the world sees when the console itself speaks."""
     home.put("forward udp/3074 to 192.168.1.2")
     with Udp(home.mary, home.web, home.web4, 7023, source=3074) as mary:
         assert mary.client_says(b"Mary") and mary.seen()[1] != 3074
@@ -173,7 +173,7 @@ def test_the_server_of_a_port_keeps_it_for_what_it_starts(home):
 
 @both
 def test_nobody_listens_there(home, family):
-    """The server's refusals reach the stranger, as if the door had said it: a reset, and an ICMP error about his datagram."""
+    """The server's refusals reach the stranger as if the door had said it: a reset, and an ICMP error."""
     home.put(WWW, "forward tcp/7025, udp/7025 to box")
     at = door(home, family, home.www6)
     with Watched(home):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A phone and its provider, as far as their signalling and voice meet a translator: SIP with rport (RFC 3581), symmetric RTP.
+"""A phone and its provider, as far as translation matters: SIP with rport (RFC 3581), symmetric RTP.
 
 The phone registers from a private address. The provider answers where the request came from, remembers that as the way to
 the phone, and calls it there later. Voice goes both ways at once; the provider sends it to where the phone's comes from.
