@@ -11,9 +11,11 @@ import threading
 
 import lab as lab_
 import nmap
+import three
 from capture import Capture
 from lab import SALLY, wait_for
 from servers import Servers, listeners
+from stage import show
 
 TARGET_PORTS = "22,80,443,8080"
 DRAWING = """
@@ -50,14 +52,6 @@ class Watch:
 def sentence(event):
     return (f"{event['event']}: {event['proto']} {event['src']}:{event['sport']} -> {event['dst']}:{event['dport']} "
             f"at {event['interface']}: {event['reason']}, {event['text']}")
-
-
-def show(stage, ns, *words, check=True, most=14):
-    """Runs a sally command before the reader's eyes."""
-    stage.command("sally " + " ".join(words))
-    done = ns.run(SALLY, *words, check=check)
-    stage.output(done.stdout + done.stderr, most)
-    return done
 
 
 def scan(stage, lab, targets, label, number, expect_open):
@@ -100,29 +94,35 @@ class Gateway:
         new = watch.wait("a new conversation", event="new", src=lab.john4, dst=lab.web4, dport=80)
         port = new["sport"]
         here, there = f"{lab.john4}.{port}", f"{lab.web4}.80"
+        known = f"{lab.fw4}.{port}"  # what the outside knows John by: private addresses are translated
         answered = watch.wait("its answer", event="answered", src=lab.web4, dst=lab.john4, dport=port)
-        seen_web, seen_john = at_web.stop(until=rf"{here} > .*\[F"), at_john.stop(until=rf"{here} > .*\[F")
+        seen_web, seen_john = at_web.stop(until=rf"{known} > .*\[F"), at_john.stop(until=rf"{here} > .*\[F")
 
         def on_wire(lines, pattern):
             found = next((line for line in lines if re.search(pattern, line)), "")
             return found.split(", seq")[0]
 
-        syn = rf"{re.escape(here)} > {re.escape(there)}: Flags \[S\]"
-        syn_ack = rf"{re.escape(there)} > {re.escape(here)}: Flags \[S\.\]"
+        def syn(me):
+            return rf"{re.escape(me)} > {re.escape(there)}: Flags \[S\]"
+
+        def syn_ack(me):
+            return rf"{re.escape(there)} > {re.escape(me)}: Flags \[S\.\]"
+
         flow = next(iter(lab.sally.flows("--port", str(port))), {})
         stage.step(1, "John opens a web page.", page.returncode == 0, f"curl -> {page.stdout.strip()!r}{page.stderr}")
         stage.step(2, 'His browser sends a packet to the server, "I\'m going to talk to you".',
-                   on_wire(seen_john, syn), "at John: " + on_wire(seen_john, syn))
+                   on_wire(seen_john, syn(here)), "at John: " + on_wire(seen_john, syn(here)))
         stage.step(3, "The packet goes through Sallyport.", new["interface"] == "lan0", sentence(new))
         stage.step(4, 'Sallyport notes "John is sending a packet to the server"',
                    flow.get("from") == lab.john4 and flow.get("to") == lab.web4, f"sally flows: {brief(flow)}")
-        stage.step(5, "and sends it on.", on_wire(seen_web, syn), f"at the server: {on_wire(seen_web, syn)}")
-        stage.step(6, 'The server answers "Okay, you can talk to me".', on_wire(seen_web, syn_ack),
-                   "at the server: " + on_wire(seen_web, syn_ack))
+        stage.step(5, "and sends it on.", on_wire(seen_web, syn(known)),
+                   f"with its own address, since John's is private; at the server: {on_wire(seen_web, syn(known))}")
+        stage.step(6, 'The server answers "Okay, you can talk to me".', on_wire(seen_web, syn_ack(known)),
+                   "at the server: " + on_wire(seen_web, syn_ack(known)))
         stage.step(7, "The answer reaches Sallyport,", answered["interface"] == "wan0", sentence(answered))
         self.consider(answered, flow)
-        stage.step(12, "and forwards it to John.", on_wire(seen_john, syn_ack) and page.stdout == "hello John\n",
-                   f"at John: {on_wire(seen_john, syn_ack)}")
+        stage.step(12, "and forwards it to John.", on_wire(seen_john, syn_ack(here)) and page.stdout == "hello John\n",
+                   f"at John: {on_wire(seen_john, syn_ack(here))}")
         return watch, answered
 
     def consider(self, answered, flow):
@@ -255,3 +255,4 @@ def tell(stage):
         lab.close()
     stage.scene("Two: one computer")
     host(stage)
+    three.tell(stage)

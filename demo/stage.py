@@ -5,6 +5,8 @@ import os
 import sys
 import time
 
+from lab import SALLY
+
 
 class StepFailed(Exception):
     """A step of the story did not hold."""
@@ -51,3 +53,11 @@ class Stage:
     def closing(self):
         self.say()
         self.say(self.paint("1;32", f"{self.steps} steps, all hold ({time.monotonic() - self.began:.0f} s)"))
+
+
+def show(stage, ns, *words, check=True, most=14):
+    """Runs a sally command before the reader's eyes."""
+    stage.command("sally " + " ".join(map(str, words)))
+    done = ns.run(SALLY, *words, check=check)
+    stage.output(done.stdout + done.stderr, most)
+    return done
