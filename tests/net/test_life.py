@@ -39,8 +39,10 @@ def footprint(ns):
 @kinds
 @modes
 @pytest.mark.parametrize("family", [4, 6])
-def test_starting_does_not_cut(bare, mode, family):
+def test_starting_does_not_cut(bare, mode, family, tmp_path):
     """Connections of every temper are older than the firewall, and live on: busy both ways, idle, and half idle."""
+    config = tmp_path / "sally.conf"
+    config.write_text("nat off\n")  # this gateway routes private addresses; one that translates: test_takeover.py
     web = bare.address("web", family)
     server = bare.web.start("iperf3", "-s", "-p", 5300, "-1")
     wait_for("iperf3", lambda: ":5300" in bare.web.run("ss", "-Hltn", "sport = :5300").stdout)
@@ -51,7 +53,7 @@ def test_starting_does_not_cut(bare, mode, family):
                                stdout=subprocess.PIPE, text=True)
         wait_for("iperf3 at work", lambda: bare.john.run("ss", "-Htn", "state", "established", "dport = :5300").stdout
                  .count("\n") >= 3)
-        bare.sally.up("--mode", mode)
+        bare.sally.up("--mode", mode, "--config", config)
         if bare.kind == "host":
             assert idle.server_says(b"the far side speaks first"), "the socket tables were not taken over"
         idle.both_speak()
