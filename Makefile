@@ -28,9 +28,10 @@ HOST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 CTL_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
 POLICY_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
+DAEMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 
 .PHONY: all help deps demo check clean
-all: $(B)/sally $(B)/man/sally-reasons.7 ## build build/sally, kernel programs embedded
+all: $(B)/sally $(B)/sallyd $(B)/man/sally-reasons.7 ## build build/sally, kernel programs embedded, and build/sallyd
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ $(B)/libhost.a: $(HOST_OBJ)
 
 $(B)/sally: $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ) $(B)/libhost.a $(LDLIBS)
+
+$(B)/sallyd: $(DAEMON_OBJ) $(CTL_OBJ) $(B)/libhost.a
+	$(CC) $(CFLAGS) -o $@ $(DAEMON_OBJ) $(CTL_OBJ) $(B)/libhost.a $(LDLIBS)
 
 $(B)/man/sally-reasons.7: $(B)/sally
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../policy/image.h"
+#include "../ctl/watch.h"
 #include "cli.h"
 #include "heaviest.h"
 #include "translation.h"
@@ -100,6 +101,12 @@ static int sort_reasons(const struct sp_counter *counters, enum sp_verdict verdi
 	sorting = counters;
 	qsort(out, (size_t)n, sizeof(*out), compare_reasons);
 	return n;
+}
+
+/* The process of the instance's sallyd; 0: it does not run; -1: it runs where we can not see its number. */
+static int watcher_of(const struct picture *p)
+{
+	return sp_watcher_pid(strrchr(p->live.dir, '/') + 1);
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -227,6 +234,9 @@ static void print_text(const struct picture *p)
 	printf("up for %s, guarding %s\n", sp_text_age(sp_now_ns() - c->up_ns, age),
 	       c->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it (gateway)" : "this machine (host)");
 	print_links(p);
+	if (!watcher_of(p))
+		printf("  sallyd does not run: interfaces that come back are not guarded again, and lost addresses are found out\n"
+		       "  by the next packet that uses them\n");
 	printf("\nBuilt in, always allowed\n");
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
 		printf("  %s\n", built_in[i]);
@@ -314,6 +324,7 @@ static void print_json(const struct picture *p)
 	sp_json_u64(&j, "up_seconds", (sp_now_ns() - c->up_ns) / SP_NS_PER_S);
 	sp_json_u64(&j, "generation", sp_generation_now(&p->live, &trial));
 	sp_json_bool(&j, "trial", trial);
+	sp_json_bool(&j, "sallyd", watcher_of(p) != 0);
 	json_links(&j, p);
 	sp_json_open(&j, "built_in", '[');
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {

@@ -4,16 +4,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../ctl/watch.h"
 #include "cli.h"
 #include "config.h"
 
 static const char help[] =
 	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n"
-	"                [--config FILE | --no-config]\n\n"
+	"                [--config FILE | --no-config] [--no-daemon]\n\n"
 	"Guards this machine from now on. Interfaces are in the zones that the configuration\n"
 	"names. Those that nobody names are outside if they have a default route; the others\n"
 	"are left alone, or inside if this machine forwards packets (a gateway). Everything\n"
-	"lives in the kernel: no program has to keep running. Connections that exist go on.\n\n"
+	"lives in the kernel: no program has to keep running. Connections that exist go on,\n"
+	"also those that the kernel translates now (nftables).\n\n"
 	"  --outside IF  this interface is outside (repeatable), whatever the configuration\n"
 	"                says\n"
 	"  --inside IF   this interface is inside (repeatable)\n"
@@ -24,7 +26,9 @@ static const char help[] =
 	"                the driver can, else tc)\n"
 	"  --config FILE the configuration, in force from the first packet on; without it\n"
 	"                /etc/sally/sally.conf if there is one\n"
-	"  --no-config   do not look for one: what is built in, alone\n\n"
+	"  --no-config   do not look for one: what is built in, alone\n"
+	"  --no-daemon   do not start sallyd, which sees to interfaces that come back and\n"
+	"                addresses that change\n\n"
 	"Exit codes: 0 up; 1 it did not work, nothing has changed; 2 wrong arguments\n"
 	"(unknown interface, none outside); 3 not permitted, or not possible with this\n"
 	"kernel; 4 up already.\n";
@@ -36,6 +40,7 @@ static const struct option options[] = {
 	{ "mode", required_argument, NULL, 'm' },
 	{ "config", required_argument, NULL, 'c' },
 	{ "no-config", no_argument, NULL, 'C' },
+	{ "no-daemon", no_argument, NULL, 'D' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -82,7 +87,7 @@ static int read_config(const char *file, struct sp_up *up, struct sp_image *imag
 }
 
 /* *config: NULL: the usual place; "": none. */
-static int read_options(int argc, char **argv, struct sp_up *up, const char **config)
+static int read_options(int argc, char **argv, struct sp_up *up, const char **config, int *no_daemon)
 {
 	int c, rc = 0;
 
@@ -100,6 +105,8 @@ static int read_options(int argc, char **argv, struct sp_up *up, const char **co
 			*config = optarg;
 		else if (c == 'C')
 			*config = "";
+		else if (c == 'D')
+			*no_daemon = 1;
 		else if (c == ':')
 			rc = sp_usage("this option wants a value", argv[optind - 1]);
 		else if (c == '?')
@@ -144,6 +151,20 @@ static void print_result(const struct sp_up *up, const char *config)
 		printf("  connections may be cut: %s\n", up->adopt_note);
 }
 
+/* The firewall is up, with or without it. */
+static void start_watcher(void)
+{
+	struct sp_err err;
+
+	fflush(stdout);
+	if (!sp_watcher_is_first() && !sp_watcher_is_named())
+		printf("  sallyd is not started: this network namespace has no name and would not end before it\n");
+	else if (sp_watcher_start(&err))
+		printf("  addresses that change are found out by the next packet only: %s\n", err.text);
+	else
+		printf("  sallyd watches for addresses that change\n");
+}
+
 int sp_cmd_up(int argc, char **argv)
 {
 	struct sp_policy *policy = NULL;
@@ -151,17 +172,19 @@ int sp_cmd_up(int argc, char **argv)
 	static struct sp_up up;
 	const char *config = NULL;
 	struct sp_err err;
-	int rc;
+	int rc, no_daemon = 0;
 
 	if (sp_wants_help(argc, argv, help))
 		return SP_EXIT_OK;
-	rc = read_options(argc, argv, &up, &config);
+	rc = read_options(argc, argv, &up, &config, &no_daemon);
 	if (!rc)
 		rc = read_config(config, &up, &image, &policy);
 	if (!rc && sp_up(&up, &err))
 		rc = sp_fail_err(&err);
 	else if (!rc)
 		print_result(&up, config);
+	if (!rc && !no_daemon)
+		start_watcher();
 	sp_up_fini(&up);
 	sp_image_free(&image);
 	if (policy)

@@ -3,14 +3,15 @@
  * Starting does not cut: the conversations that exist on this machine, and through it, go into the table before anything
  * is judged.
  *
- * The socket tables say who is connected with whom, not who began. A connection whose local port also listens was begun by
- * the other end; else we began it. The kernel's own tracking table, where there is one, says the rest: what is forwarded, and
- * what is translated. Neither says anything about sequence numbers, so the windows of these are not enforced. Which zones the
- * ends are in, the routing table says; what does not go through a guarded interface is left out.
+ * The socket tables say who is connected with whom, not who began. A connection whose local port also listens was
+ * begun by the other end; else we began it. The kernel's own tracking table, where there is one, says the rest: what
+ * is forwarded, and what is translated. Neither says anything about sequence numbers, so the windows of these are not
+ * enforced. Which zones the ends are in, the routing table says; what does not go through a guarded interface is left
+ * out.
  *
- * A translated conversation has the key of its real ends, and an alias for each side that knows the other by another address.
- * As long as somebody else translates it (nftables), the engine leaves the packets to them; once they come to the way out
- * untranslated, it translates them itself, with the same addresses and ports.
+ * A translated conversation has the key of its real ends, and an alias for each side that knows the other by another
+ * address. As long as somebody else translates it (nftables), the engine leaves the packets to them; once they come
+ * to the way out untranslated, it translates them itself, with the same addresses and ports.
  */
 #include <arpa/inet.h>
 #include <errno.h>

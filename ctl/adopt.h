@@ -21,10 +21,10 @@ struct sp_tracked {
 
 typedef void sp_tracked_fn(void *arg, const struct sp_tracked *t);
 
-/* ---- conntrack.c: fn is called for each; 0, also if this kernel tracks nothing here, or a negative errno -------------- */
+/* ---- conntrack.c: fn is called for each; 0, also if this kernel tracks nothing here, or a negative errno ------ */
 int sp_conntrack_each(sp_tracked_fn *fn, void *arg);
 
-/* ---- route.c: which zone an address is in, by the kernel's routes ------------------------------------------------------ */
+/* ---- route.c: which zone an address is in, by the kernel's routes ---------------------------------------------- */
 struct sp_routes {
 	struct sp_links *links;
 	struct sp_route_memory *memory; /* many conversations go to the same place */

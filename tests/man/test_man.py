@@ -14,6 +14,7 @@ BUILD = os.environ.get("SALLY_BUILD", os.path.join(ROOT, "build"))
 SALLY = os.path.join(BUILD, "sally")
 PAGES = {
     "sally.8": os.path.join(ROOT, "man", "sally.8"),
+    "sallyd.8": os.path.join(ROOT, "man", "sallyd.8"),
     "sally-reasons.7": os.path.join(BUILD, "man", "sally-reasons.7"),
 }
 OPTION = re.compile(r"(?<![\w-])(--?[a-z][a-z0-9-]*)")

@@ -141,8 +141,8 @@ class Sally:
     def __call__(self, *argv, **kw):
         return self.ns.run(SALLY, *argv, **kw)
 
-    def up(self, *argv):
-        return self("up", *argv, timeout=60)
+    def up(self, *argv, daemon=False):
+        return self("up", *argv, *(() if daemon else ("--no-daemon",)), timeout=60)
 
     def down(self):
         return self("down", timeout=60)
