@@ -182,6 +182,28 @@ static int show_zones(const struct sp_live *l, const struct sp_image_line *image
 	return SP_EXIT_OK;
 }
 
+/* Interfaces that the configuration in force names as well may be gone for now. */
+static int may_lack(const struct sp_live *l, struct sp_zoning *zoning)
+{
+	static struct sp_zoning before;
+	struct sp_policy *policy = NULL;
+	const struct sp_image_line *image;
+	struct sp_err err;
+	sp_u32 n;
+	int rc;
+
+	if (sp_generation_open(l, sp_generation_now(l, NULL), &image, &n, &err))
+		return sp_fail_err(&err);
+	rc = sp_config_zoning_before(image, &before, &policy);
+	for (int i = 0; !rc && i < zoning->count; i++)
+		for (int k = 0; k < before.count; k++)
+			zoning->place[i].may_lack |= !strcmp(zoning->place[i].name, before.place[k].name);
+	if (policy)
+		sp_policy_free(policy);
+	sp_generation_unmap(image, n);
+	return rc;
+}
+
 /* What is to change, and the zones that the interfaces get. */
 static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning)
 {
@@ -189,6 +211,8 @@ static int show(struct sp_live *l, const struct sp_policy *policy, const struct 
 
 	if (!rc)
 		rc = sp_config_zoning(policy, image->v, zoning);
+	if (!rc)
+		rc = may_lack(l, zoning);
 	return rc ? rc : show_zones(l, image->v, zoning);
 }
 
@@ -264,18 +288,16 @@ static int zones_of_before(sp_u32 *to, struct sp_zoning *zoning, struct sp_polic
 	sp_u32 n;
 	int rc = sp_live_open(&l, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
 	const struct sp_image_line *image;
-	const char *text;
 
 	if (rc)
 		return rc;
 	/* that very one is gone back to, whoever else applies something meanwhile */
 	*to = sp_undo_to(&l, *to) ? sp_undo_to(&l, *to) : *to;
 	rc = sp_generation_open(&l, *to, &image, &n, &err) ? sp_fail_err(&err) : SP_EXIT_OK;
-	text = image ? sp_image_text(image) : "";
-	if (!rc && sp_policy_load_text("-", text, strlen(text), NULL, policy))
-		rc = sp_fail(SP_EXIT_FAILED, "out of memory");
 	if (!rc)
-		rc = sp_config_zoning(*policy, image, zoning);
+		rc = sp_config_zoning_before(image, zoning, policy);
+	for (int i = 0; !rc && i < zoning->count; i++)
+		zoning->place[i].may_lack = 1;
 	sp_generation_unmap(image, n);
 	sp_live_close(&l);
 	return rc;

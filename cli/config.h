@@ -23,6 +23,12 @@ int sp_config_compile(const char *file, struct sp_image *image, struct sp_policy
 /* Adds the interfaces that the configuration names, to zones by their numbers in its image. An enum sp_exit. */
 int sp_config_zoning(const struct sp_policy *p, const struct sp_image_line *image, struct sp_zoning *z);
 
+/*
+ * The same for a configuration that was in force, of which there is only the image (NULL: it names none). *policy keeps the
+ * names alive, and is to be freed, also after a failure if it is not NULL.
+ */
+int sp_config_zoning_before(const struct sp_image_line *image, struct sp_zoning *z, struct sp_policy **policy);
+
 /* What `sally apply` does with a file, but for flushing standard output. Returns an enum sp_exit. */
 int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run);
 /* How long a change is on trial when nobody said: 60 s in an SSH session, which it could cut; else 0, not at all. */

@@ -64,7 +64,7 @@ static int add_by_hand(struct sp_up *up, const char *name, sp_u8 zone)
 
 	if (z->count == SP_MAX_IFACES)
 		return sp_usage("too many interfaces", name);
-	z->place[z->count++] = (struct sp_place){ name, zone, SP_NAMED_BY_HAND };
+	z->place[z->count++] = (struct sp_place){ .name = name, .zone = zone, .named = SP_NAMED_BY_HAND };
 	return 0;
 }
 

@@ -62,6 +62,7 @@ struct sp_place {
 	const char *name;
 	sp_u8 zone;
 	sp_u8 named; /* SP_NAMED_BY_FILE or SP_NAMED_BY_HAND */
+	sp_u8 may_lack; /* it was there before: that it is not now is no mistake */
 };
 
 /* All that was said; what was not is settled by the rule of the default route. */
@@ -142,8 +143,8 @@ int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /*
- * Writes the addresses of the interfaces of zone outside, and the pool of the policy (NULL: none), into the slots of the live
- * instance (or of one that is coming up). What is there already keeps its slot. Returns how many found no room, or an error.
+ * Writes the addresses of the interfaces of zone outside, and the pool of the policy (NULL: none), into the slots of the
+ * live instance (or of one that is coming up). What is there already keeps its slot. Returns how many found no room, or an error.
  */
 int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
 		      struct sp_err *err);

@@ -32,7 +32,7 @@ static int assign_named(struct sp_links *links, const struct sp_place *p, struct
 	struct sp_link *l = sp_links_by_name(links, p->name);
 
 	if (!l)
-		return unknown_interface(links, p->name, err);
+		return p->may_lack ? 0 : unknown_interface(links, p->name, err);
 	if (l->is_loopback)
 		return sp_err_set(err, -EINVAL, "'%s' is the loopback interface, which is never guarded; name another",
 				  p->name);

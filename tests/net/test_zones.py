@@ -239,6 +239,17 @@ def test_wrong_interfaces_change_nothing(lab):
     assert lab.sally.status()["generation"] == before and zones(lab)["dmz0"] == "dmz"
 
 
+def test_an_interface_that_is_gone_for_now(lab):
+    """What was there when it was named first may come back: it does not stand in the way of other changes."""
+    lab.fw.run("ip", "link", "add", "ppp9", "type", "veth", "peer", "name", "ppp8")
+    put(lab, *THREE, "zone guests = ppp9")
+    lab.fw.run("ip", "link", "del", "ppp9")
+    assert "in force" in put(lab, *THREE, "zone guests = ppp9", "open ssh")
+    lab.sally("undo")
+    done = lab.fw.run(SALLY, "apply", write(lab, *THREE, "zone guests = ppp7"), check=False)
+    assert done.returncode == 2 and "there is no interface 'ppp7' here" in done.stderr
+
+
 def test_a_dry_run_shows_and_changes_nothing(lab):
     said = put(lab, "wan wan0", "lan lan0, dmz0", options=["--dry-run"])
     assert "  dmz0: dmz -> inside; its conversations stop\n" in said and zones(lab)["dmz0"] == "dmz"
