@@ -188,7 +188,17 @@ SP_INLINE void sp_vacate(sp_u32 i, sp_u64 now_ns)
 	sp_flow_expire(i / SP_WAYS, i % SP_WAYS, now_ns);
 }
 
-/* Sweeps one group of four ways: the n-th, counted round and round. */
+/* Is nothing in the set? Its line is read for the first of its words anyway. */
+SP_INLINE int sp_set_is_empty(struct sp_set *set)
+{
+	sp_u64 any = 0;
+
+	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++)
+		any |= SP_READ(set->tags[i]);
+	return !any;
+}
+
+/* Sweeps one group of four ways: the n-th, counted round and round. Returns how many were looked at: of an empty set all. */
 SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
 {
 	struct sp_config *c = sp_config_get();
@@ -196,40 +206,47 @@ SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
 	struct sp_set *set;
 
 	if (!c || !c->sets)
-		return 0;
+		return 1;
 	n %= c->sets * SP_TAG_WORDS;
 	b = n / SP_TAG_WORDS;
 	word = n % SP_TAG_WORDS;
 	SP_OPAQUE(word);
 	set = sp_set_at(b);
-	if (!set || word >= SP_TAG_WORDS || !SP_READ(set->tags[word]))
-		return 0;
+	if (!set || word >= SP_TAG_WORDS)
+		return 1;
+	if (!word && sp_set_is_empty(set))
+		return SP_TAG_WORDS;
+	if (!SP_READ(set->tags[word]))
+		return 1;
 	for (sp_u32 lane = 0; lane < 4; lane++)
 		sp_flow_expire(b, word * 4 + lane, now_ns);
-	return 0;
+	return 1;
 }
 
-/* Sweeps the next `words` groups. */
+/* Sweeps the next `words` groups; empty sets count as one. */
 SP_GLOBAL int sp_sweep(sp_u64 now_ns, sp_u32 words)
 {
 	struct sp_state *s = sp_state_get();
-	sp_u32 hand;
+	sp_u32 hand, far = 0;
 
 	if (!s)
 		return 0;
 	hand = sp_fetch_add(&s->hand, words);
-	for (sp_u32 n = 0; n < SP_SWEEP_WORDS && n < words; n++)
-		sp_sweep_word(hand + n, now_ns);
+	for (sp_u32 n = 0; n < SP_SWEEP_MOST && n < words; n++)
+		far += (sp_u32)sp_sweep_word(hand + far, now_ns);
+	if (far > words)
+		sp_fetch_add(&s->hand, far - words);
 	return 0;
 }
 
-/* At the door: one CPU sweeps in each tick. */
+/* At the door: one CPU sweeps in each tick; after a silence what was not swept meanwhile, up to a bound. */
 SP_INLINE void sp_sweep_timed(struct sp_state *s, sp_u64 now_ns)
 {
 	const sp_u32 tick = (sp_u32)(now_ns >> SP_TICK_SHIFT), last = SP_READ(s->tick);
+	const sp_u32 ticks = tick - last < SP_SWEEP_MOST / SP_SWEEP_WORDS ? tick - last : SP_SWEEP_MOST / SP_SWEEP_WORDS;
 
 	if ((sp_s32)(tick - last) > 0 && sp_cmpxchg32(&s->tick, last, tick) == last)
-		sp_sweep(now_ns, SP_SWEEP_WORDS);
+		sp_sweep(now_ns, ticks * SP_SWEEP_WORDS);
 }
 
 #endif
