@@ -121,6 +121,7 @@ static struct sp_engine *copy_live(const struct sp_live *live)
 	}
 	memcpy(e->t.frags, live->t.frags, (size_t)SP_FRAG_COUNT * sizeof(*e->t.frags));
 	memcpy(e->t.sketch, live->t.sketch, (size_t)SP_SKETCH_ROW * SP_SKETCH_ROWS * sizeof(*e->t.sketch));
+	memcpy(e->t.meters, live->t.meters, (size_t)SP_METER_ROW * SP_METER_ROWS * sizeof(*e->t.meters));
 	for (sp_u32 i = 0; i < c->sets; i++)
 		if (is_used(&live->t.sets[i]))
 			copy_set(&e->t, &live->t, i);

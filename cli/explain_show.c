@@ -68,6 +68,17 @@ static void say_redecide(const struct sp_step *s)
 	printf("the configuration has changed since; may its conversation go on? %s", is_ok(s->a));
 }
 
+static void say_limit(const struct sp_step *s)
+{
+	printf("has its source fewer than %llu conversations with that service, as its line wants it? %s", s->b,
+	       s->a == SP_R_NONE ? "yes" : "no");
+}
+
+static void say_rate(const struct sp_step *s)
+{
+	printf("is its source within the rate of its line? %s", is_ok(s->a));
+}
+
 static void say_insert(const struct sp_step *s)
 {
 	if (s->a == SP_R_NONE)
@@ -138,6 +149,8 @@ static const struct {
 	{ "destination", say_destination },
 	{ "policy", say_policy },
 	{ "redecide", say_redecide },
+	{ "limit", say_limit },
+	{ "rate", say_rate },
 	{ "may_start", say_may_start },
 	{ "insert", say_insert },
 	{ "track", say_track },
@@ -246,6 +259,12 @@ static void advice(const struct sp_explain *x, char *out, size_t size, int *is_l
 	case SP_R_TABLE_FULL:
 	case SP_R_UNANSWERED_FULL:
 		snprintf(out, size, "a larger table: sally down, then sally up --flows N; or sally flows kill FILTER");
+		break;
+	case SP_R_RATE:
+		snprintf(out, size, "time, or a higher 'rate' in the line %s", x->line);
+		break;
+	case SP_R_LIMIT:
+		snprintf(out, size, "one of its source's conversations ending, or a higher 'limit' in the line %s", x->line);
 		break;
 	case SP_R_SOURCE_SHARE:
 		snprintf(out, size, "fewer unanswered conversations of this source; sally status names the heaviest");

@@ -71,6 +71,9 @@ static const char *const hints[SP_REASON_COUNT] = {
 			    "heaviest sources; `sally flows kill` ends conversations; `sally up --flows N` makes room.",
 	[SP_R_UNANSWERED_FULL] = "A scan from the inside, or a link that is down. `sally status` names the heaviest "
 				 "sources. Answered conversations are not affected.",
+	[SP_R_RATE] = "The option `rate` of that line. `sally explain` names it; the source may go on when it has been "
+		      "quiet for a while.",
+	[SP_R_LIMIT] = "The option `limit` of that line. `sally explain` names it; `sally flows` shows what the source has.",
 	[SP_R_SOURCE_SHARE] = "One source asks very much and gets no answers: a scan, or a worm? `sally status` names it.",
 	[SP_R_BUSY] = "Two processors wanted the same entry. The sender will repeat the packet. If this counter grows "
 		      "steadily, tell the authors.",

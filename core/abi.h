@@ -339,6 +339,15 @@ struct sp_state {
 #define SP_SKETCH_ROW 16384
 #define SP_SKETCH_ROWS 2
 
+/*
+ * What sources do under lines with a rate or a limit (core/order.h), by keyed hash: rows of arrival times, in ns of the boot
+ * clock, and rows of counts (low 32 bits).
+ */
+#define SP_METER_ROW 65536
+#define SP_METER_RATES 0 /* first of two rows */
+#define SP_METER_LIMITS 2
+#define SP_METER_ROWS 4
+
 /* Per-CPU, one a reason. */
 struct sp_counter {
 	sp_u64 packets; /* K */

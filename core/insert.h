@@ -118,7 +118,7 @@ SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
 
 	for (int i = 0; i < 5; i++)
 		SP_WRITE(to[i], from[i]);
-	SP_WRITE(f->flags, (sp_u8)(p->dir ? SP_FLOW_FROM_1 : 0));
+	SP_WRITE(f->flags, (sp_u8)((p->dir ? SP_FLOW_FROM_1 : 0) | p->order_flags));
 	f->ends = 0;
 	f->wscale = SP_WSCALE_NONE << 4 | SP_WSCALE_NONE;
 	SP_WRITE(f->seen_ns, p->now_ns);

@@ -68,6 +68,7 @@ struct sp_pkt {
 	/* filled in by the policy */
 	sp_u16 line; /* which line permits the conversation */
 	sp_u8 zone_to; /* where it goes; SP_ZONE_NONE: not looked up */
+	sp_u8 order_flags; /* that its conversation gets: SP_FLOW_IDLE, SP_FLOW_LIMITED */
 
 	/* filled in by the parser */
 	struct sp_key key; /* canonical; of the quoted packet if kind is SP_KIND_ERROR */
@@ -190,6 +191,18 @@ SP_INLINE int sp_reason_drops(sp_u32 reason)
 	if (reason >= SP_REASON_COUNT)
 		return 1;
 	return (int)((reason < 64 ? drops[0] : drops[1]) >> (reason % 64)) & 1;
+}
+
+/* Class of each phase, two bits each, as one constant: a table that needs no memory. */
+SP_INLINE sp_u32 sp_class_of(sp_u32 phase)
+{
+	sp_u64 packed = 0;
+
+	_Static_assert(SP_PHASE_COUNT <= SP_PHASE_SLOTS, "two bits each");
+#define X(id, name, class_, host_s, gateway_s, pressure_s) packed |= (sp_u64)SP_CLASS_##class_ << (2 * SP_PHASE_##id);
+	SP_PHASES(X)
+#undef X
+	return (packed >> (2 * (phase & (SP_PHASE_SLOTS - 1)))) & 3;
 }
 
 /* Folds a sum of 32-bit words to 16 bits, one's complement (RFC 1071). */

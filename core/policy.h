@@ -197,6 +197,12 @@ SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 	/* RFC 6092 REC-5, REC-6, RFC 2827: the inside speaks with its own addresses, the outside with none of ours */
 	if (p->zone != SP_ZONE_SELF && !sp_source_fits(dev, p))
 		return SP_R_SPOOFED;
+	if (p->line >= SP_LINE_FIRST) {
+		const int refused = sp_order_admit(p);
+
+		if (refused)
+			return refused;
+	}
 	if (reason == SP_R_PICKED_UP)
 		return reason;
 	if (p->line >= SP_LINE_FIRST)
@@ -294,10 +300,14 @@ SP_GLOBAL int sp_redecide(struct sp_pkt *p)
 			 * goes back (a trial, undo) finds all its conversations.
 			 */
 			reason = SP_R_REVOKED;
+			sp_limit_set(f, 0); /* who is stopped does not stand in the way of others */
 			p->line = line; /* the one that blocks it */
 		} else {
 			SP_WRITE(f->generation, p->generation);
 			SP_WRITE(f->line, line);
+			sp_order_follow(f, p->generation, line);
+			if (sp_is_stale(c, s, f, p->now_ns))
+				SP_WRITE(f->seen_ns, p->now_ns); /* a shorter idle time runs from now on */
 		}
 	}
 	sp_flow_unlock(f);

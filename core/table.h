@@ -55,8 +55,7 @@
 #ifndef SP_CORE_TABLE_H
 #define SP_CORE_TABLE_H
 
-#include "packet.h"
-#include "siphash.h"
+#include "order.h"
 
 #define SP_LOCK_TRIES 32 /* a turn */
 #define SP_LOCK_TURNS 32768 /* some 10 ms */
@@ -91,18 +90,6 @@ SP_INLINE void sp_place(struct sp_place *w, sp_u64 hash, sp_u32 sets)
 
 /* ---- timeouts and classes ------------------------------------------------------------------------------------ */
 
-/* Class of each phase, two bits each, as one constant: a table that needs no memory. */
-SP_INLINE sp_u32 sp_class_of(sp_u32 phase)
-{
-	sp_u64 packed = 0;
-
-	_Static_assert(SP_PHASE_COUNT <= SP_PHASE_SLOTS, "two bits each");
-#define X(id, name, class_, host_s, gateway_s, pressure_s) packed |= (sp_u64)SP_CLASS_##class_ << (2 * SP_PHASE_##id);
-	SP_PHASES(X)
-#undef X
-	return (packed >> (2 * (phase & (SP_PHASE_SLOTS - 1)))) & 3;
-}
-
 SP_INLINE sp_u32 sp_flows_used(struct sp_state *s)
 {
 	return SP_READ(s->count[0]) + SP_READ(s->count[1]) + SP_READ(s->count[2]) + SP_READ(s->count[SP_CLASS_ALIAS]);
@@ -119,11 +106,19 @@ SP_INLINE int sp_is_stale(struct sp_config *c, struct sp_state *s, struct sp_flo
 {
 	const sp_u32 phase = SP_READ(f->phase) & (SP_PHASE_SLOTS - 1);
 	const sp_s64 idle_ns = (sp_s64)(now_ns - SP_READ(f->seen_ns));
+	const sp_u32 flags = SP_READ(f->flags);
 
 	if (phase == SP_PHASE_ALIAS)
 		return 0;
-	if (SP_READ(f->flags) & SP_FLOW_KILLED)
+	if (flags & SP_FLOW_KILLED)
 		return 1;
+	/* nobody's idle time is less than a second: one that is in use is not asked for */
+	if ((flags & SP_FLOW_IDLE) && sp_class_of(phase) == SP_CLASS_ANSWERED && idle_ns > (sp_s64)SP_NS_PER_S) {
+		const sp_u32 own_s = sp_order_idle_s(SP_READ(f->generation), SP_READ(f->line));
+
+		if (own_s)
+			return idle_ns > (sp_s64)(own_s * SP_NS_PER_S);
+	}
 	return idle_ns > (sp_s64)c->timeout_ns[sp_column(c, s)][phase];
 }
 
@@ -194,6 +189,8 @@ SP_INLINE void sp_flow_recount(struct sp_config *c, struct sp_state *s, struct s
 		sp_fetch_add(&s->count[from & 3], (sp_u32)-1);
 	if (has)
 		sp_fetch_add(&s->count[to & 3], 1);
+	if ((f->flags & SP_FLOW_LIMITED) && sp_limit_counts(old) != sp_limit_counts(phase))
+		sp_limit_add(f, sp_limit_counts(phase) ? 1 : (sp_u32)-1);
 	if (waited != waits) {
 		const sp_u32 end = (f->flags & SP_FLOW_FROM_1) != 0;
 

@@ -101,13 +101,14 @@ void sp_log_to(void (*fn)(const char *text));
 
 /* ---- the live instance ----------------------------------------------------------------------- */
 
-#define SP_LIVE_TABLES 8
+#define SP_LIVE_TABLES 9
 
 struct sp_live {
 	struct sp_tables t; /* memory-mapped, the kernel's own; writable */
 	char dir[160]; /* where it is pinned, as seen in the mount namespace that has the BPF file system */
 	int fd_ifaces, fd_counters, fd_events, fd_images;
 	size_t len[SP_LIVE_TABLES]; /* lengths of the mappings; internal */
+	struct sp_live_images *images; /* of t.images; internal */
 };
 
 /* Opens the instance that guards the current network namespace. Needs root. */
@@ -128,6 +129,8 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
  */
 sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from);
 int sp_live_flow(const struct sp_live *l, sp_u32 index, struct sp_flow *copy);
+/* Maps the image of a generation, if it is kept, for t.images. sp_live_flow() does that for what it copies. */
+void sp_live_image_see(const struct sp_live *l, sp_u32 generation);
 /* How the ends of a translated conversation know each other. */
 struct sp_known {
 	sp_u8 is[2]; /* by enum sp_alias_side: that side knows the other end by another address than its own */

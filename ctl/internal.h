@@ -122,6 +122,10 @@ int sp_live_map(struct sp_live *l, const int fd[SP_LIVE_TABLES], struct sp_err *
 int sp_live_open_policy(struct sp_live *l, struct sp_err *err);
 extern const char *const sp_live_names[SP_LIVE_TABLES]; /* the memory-mapped ones, in the order of struct sp_tables */
 
+/* ---- images.c -------------------------------------------------------------------------------- */
+void sp_live_images_init(struct sp_live *l);
+void sp_live_images_fini(struct sp_live *l);
+
 /* ---- generation.c ---------------------------------------------------------------------------- */
 /* Puts an image into the slot of a generation; nothing changes until that generation is in force. */
 int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_line *image, sp_u32 n,

@@ -15,12 +15,12 @@
 
 const char *const sp_live_names[SP_LIVE_TABLES] = {
 	"sp_sets", "sp_flows", "sp_frags", "sp_sketch", "sp_config", "sp_state",
-	"sp_nat", "sp_ports"
+	"sp_nat", "sp_ports", "sp_meters"
 };
 #define CONFIG 4 /* its place in that list */
 static const size_t element_size[SP_LIVE_TABLES] = { sizeof(struct sp_set), sizeof(struct sp_flow), sizeof(struct sp_frag),
 					sizeof(sp_u64), sizeof(struct sp_config), sizeof(struct sp_state),
-					sizeof(struct sp_nat_addrs), sizeof(struct sp_port) };
+					sizeof(struct sp_nat_addrs), sizeof(struct sp_port), sizeof(sp_u64) };
 
 /* The kernel keeps elements at multiples of 8 bytes and maps whole pages. */
 static int map_array(int fd, size_t element, void **at, size_t *len)
@@ -56,7 +56,8 @@ int sp_live_map(struct sp_live *l, const int fd[SP_LIVE_TABLES], struct sp_err *
 
 	for (i = 0; i < SP_LIVE_TABLES && !rc; i++)
 		rc = map_array(fd[i], element_size[i], &at[i], &l->len[i]);
-	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7] };
+	l->t = (struct sp_tables){ at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], NULL };
+	sp_live_images_init(l);
 	return rc ? map_error(rc, err) : 0;
 }
 
@@ -174,12 +175,13 @@ int sp_live_open_policy(struct sp_live *l, struct sp_err *err)
 void sp_live_close(struct sp_live *l)
 {
 	void *at[SP_LIVE_TABLES] = { l->t.sets, l->t.flows, l->t.frags, l->t.sketch, l->t.config, l->t.state,
-				       l->t.nat, l->t.ports };
+				       l->t.nat, l->t.ports, l->t.meters };
 	int i;
 
 	for (i = 0; i < SP_LIVE_TABLES; i++)
 		if (at[i])
 			munmap(at[i], l->len[i]);
+	sp_live_images_fini(l);
 	sp_close_fd(&l->fd_ifaces);
 	sp_close_fd(&l->fd_counters);
 	sp_close_fd(&l->fd_events);
@@ -300,8 +302,11 @@ static int copy_entry(const struct sp_live *l, sp_u32 index, struct sp_flow *cop
 			continue;
 		memcpy(copy, f, sizeof(*copy));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&f->lock, __ATOMIC_RELAXED) == lock)
-			return copy->phase != SP_PHASE_FREE;
+		if (__atomic_load_n(&f->lock, __ATOMIC_RELAXED) != lock)
+			continue;
+		if (copy->flags & SP_FLOW_IDLE)
+			sp_live_image_see(l, copy->generation);
+		return copy->phase != SP_PHASE_FREE;
 	}
 	return 0;
 }

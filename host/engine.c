@@ -59,6 +59,7 @@ static void unpages(void *p, size_t bytes)
 		munmap(p, bytes);
 }
 
+#define METER_BYTES (SP_METER_ROWS * SP_METER_ROW * sizeof(sp_u64))
 #define SKETCH_BYTES (SP_SKETCH_ROWS * SP_SKETCH_ROW * sizeof(sp_u64))
 
 struct sp_engine *sp_engine_new(sp_u32 capacity, sp_u32 flags, const sp_u64 secret[2])
@@ -73,13 +74,15 @@ struct sp_engine *sp_engine_new(sp_u32 capacity, sp_u32 flags, const sp_u64 secr
 	}
 	sp_config_init(c, capacity, flags, secret);
 	e->owned = 1;
+	e->t.images = e->images;
 	e->t.config = c;
 	e->t.state = calloc(1, sizeof(*e->t.state));
 	e->t.sets = pages(c->sets * sizeof(struct sp_set));
 	e->t.flows = pages((size_t)c->capacity * sizeof(struct sp_flow));
 	e->t.frags = pages(SP_FRAG_COUNT * sizeof(struct sp_frag));
 	e->t.sketch = pages(SKETCH_BYTES);
-	if (e->t.state && e->t.sets && e->t.flows && e->t.frags && e->t.sketch)
+	e->t.meters = pages(METER_BYTES);
+	if (e->t.state && e->t.sets && e->t.flows && e->t.frags && e->t.sketch && e->t.meters)
 		return e;
 	sp_engine_free(e);
 	return NULL;
@@ -94,6 +97,7 @@ void sp_engine_free(struct sp_engine *e)
 		unpages(e->t.flows, (size_t)e->t.config->capacity * sizeof(struct sp_flow));
 		unpages(e->t.frags, SP_FRAG_COUNT * sizeof(struct sp_frag));
 		unpages(e->t.sketch, SKETCH_BYTES);
+		unpages(e->t.meters, METER_BYTES);
 		if (e->t.nat)
 			unpages(e->t.ports, e->t.nat->slots * SP_NAT_PORTS * sizeof(struct sp_port));
 		free(e->t.nat);
@@ -337,5 +341,15 @@ int sp_engine_redecide(struct sp_engine *e, const struct sp_flow *copy, sp_u32 g
 
 int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns)
 {
-	return sp_is_stale(t->config, t->state, (struct sp_flow *)f, now_ns);
+	static __thread struct sp_engine view;
+	struct sp_flow copy = *f;
+
+	if (!t->images)
+		copy.flags &= (sp_u8)~SP_FLOW_IDLE;
+	if (copy.flags & SP_FLOW_IDLE) {
+		view.t = *t;
+		memcpy(view.images, t->images, sizeof(view.images));
+		sp_host = &view;
+	}
+	return sp_is_stale(t->config, t->state, &copy, now_ns);
 }

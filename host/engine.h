@@ -22,6 +22,9 @@ struct sp_tables {
 	struct sp_state *state;
 	struct sp_nat_addrs *nat; /* with nat->slots 0 nothing is translated */
 	struct sp_port *ports; /* nat->slots * SP_NAT_PORTS elements */
+	sp_u64 *meters; /* SP_METER_ROWS * SP_METER_ROW elements */
+	/* compiled policies by generation % SP_IMAGE_SLOTS, for sp_engine_is_stale(); NULL: no line's idle time is known */
+	struct sp_image_line *const *images;
 };
 
 /* Steps that explain() shows; `what` is a static string of the core, a and b depend on it. */

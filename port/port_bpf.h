@@ -48,6 +48,7 @@ SP_ARRAY(sp_sets, struct sp_set, 2);
 SP_ARRAY(sp_flows, struct sp_flow, 2 * SP_WAYS);
 SP_ARRAY(sp_frags, struct sp_frag, SP_FRAG_COUNT);
 SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
+SP_ARRAY(sp_meters, sp_u64, SP_METER_ROWS * SP_METER_ROW);
 SP_ARRAY(sp_config, struct sp_config, 1);
 SP_ARRAY(sp_state, struct sp_state, 1);
 SP_ARRAY(sp_budget, struct sp_budgets, 1);
@@ -156,6 +157,11 @@ SP_INLINE struct sp_nat_addrs *sp_nat_get(void)
 SP_INLINE struct sp_port *sp_port_at(sp_u32 i)
 {
 	return SP_LOOKUP(sp_ports, i);
+}
+
+SP_INLINE sp_u64 *sp_meter_at(sp_u32 i)
+{
+	return SP_LOOKUP(sp_meters, i);
 }
 
 SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)

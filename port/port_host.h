@@ -159,6 +159,11 @@ SP_INLINE struct sp_port *sp_port_at(sp_u32 i)
 	return sp_host->t.nat && i < sp_host->t.nat->slots * SP_NAT_PORTS ? &sp_host->t.ports[i] : NULL;
 }
 
+SP_INLINE sp_u64 *sp_meter_at(sp_u32 i)
+{
+	return i < SP_METER_ROWS * SP_METER_ROW ? &sp_host->t.meters[i] : NULL;
+}
+
 SP_INLINE struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line)
 {
 	struct sp_image_line *image = sp_host->images[slot % SP_IMAGE_SLOTS];

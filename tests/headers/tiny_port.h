@@ -38,6 +38,8 @@ struct sp_set *sp_set_at(sp_u32 i);
 struct sp_flow *sp_flow_at(sp_u32 i);
 struct sp_frag *sp_frag_at(sp_u32 i);
 sp_u32 *sp_sketch_at(sp_u32 i);
+sp_u64 *sp_meter_at(sp_u32 i);
+void sp_image_soon(sp_u32 slot, sp_u32 first, sp_u32 last);
 struct sp_image_line *sp_image_at(sp_u32 slot, sp_u32 line);
 int sp_is_mine(sp_dev *dev, const struct sp_pkt *p);
 int sp_put(sp_dev *dev, sp_u32 off, const void *from, sp_u32 n);

@@ -108,9 +108,29 @@ static int compare_ports(struct tengine *a, struct tengine *b, char *text, size_
 	return 0;
 }
 
+/* What sources have done under lines with a rate or a limit; without a configuration there are none. */
+static int compare_meters(struct tengine *a, struct tengine *b, char *text, size_t len)
+{
+	const sp_u64 *ma = a->core->t.meters, *mb = b->core->t.meters;
+	int any = 0;
+
+	for (sp_u32 slot = 0; slot < SP_IMAGE_SLOTS; slot++)
+		any |= a->core->images[slot] != NULL;
+	for (sp_u32 i = 0; any && i < SP_METER_ROWS * SP_METER_ROW; i++) {
+		if (ma[i] == mb[i])
+			continue;
+		snprintf(text, len, "meter %u of row %u: %s has %llu, %s has %llu", i % SP_METER_ROW, i / SP_METER_ROW,
+			 a->ops->name, ma[i], b->ops->name, mb[i]);
+		return -1;
+	}
+	return 0;
+}
+
 int tables_compare(struct tengine *a, struct tengine *b, char *text, size_t len)
 {
 	if (compare_counters(a, b, text, len) || compare_state(a, b, text, len))
+		return -1;
+	if (compare_meters(a, b, text, len))
 		return -1;
 	return compare_flows(a, b, text, len) || compare_ports(a, b, text, len) ? -1 : 0;
 }

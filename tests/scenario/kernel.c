@@ -24,7 +24,7 @@
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
 
-#define MAPS 8
+#define MAPS 9
 
 struct kernel {
 	struct tengine t; /* first: the two are cast into each other */
@@ -115,7 +115,12 @@ static int map_tables(struct kernel *k)
 	t->state = map_memory(k, 5, k->tc->maps.sp_state);
 	t->nat = map_memory(k, 6, k->tc->maps.sp_nat);
 	t->ports = map_memory(k, 7, k->tc->maps.sp_ports);
-	return t->sets && t->flows && t->frags && t->sketch && t->config && t->state && t->nat && t->ports ? 0 : -errno;
+	t->meters = map_memory(k, 8, k->tc->maps.sp_meters);
+	t->images = k->t.core->images;
+	for (int i = 0; i < MAPS; i++)
+		if (!k->maps[i])
+			return -errno;
+	return 0;
 }
 
 static void kernel_close(struct tengine *t)
@@ -173,6 +178,7 @@ static int kernel_image(struct tengine *t, sp_u32 generation, const struct sp_im
 	size_t bytes = image ? image->n * sizeof(image->v[0]) : 0;
 	void *at;
 
+	t->core->images[slot] = image ? image->v : NULL; /* for those who ask what is stale */
 	if (!image) {
 		if (k->has_image & 1u << slot && bpf_map_delete_elem(images, &slot))
 			return -errno;
@@ -210,6 +216,7 @@ static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 	memset(tb->flows, 0, sizeof(tb->flows[0]) * used * SP_WAYS);
 	memset(tb->frags, 0, sizeof(tb->frags[0]) * SP_FRAG_COUNT);
 	memset(tb->sketch, 0, sizeof(tb->sketch[0]) * SP_SKETCH_ROWS * SP_SKETCH_ROW);
+	memset(tb->meters, 0, sizeof(tb->meters[0]) * SP_METER_ROWS * SP_METER_ROW);
 	memset(tb->state, 0, sizeof(*tb->state));
 	memset(tb->ports, 0, sizeof(tb->ports[0]) * SP_NAT_PORTS * tb->nat->slots);
 	memset(tb->nat, 0, sizeof(*tb->nat));
