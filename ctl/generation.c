@@ -344,11 +344,12 @@ sp_u32 sp_undo_to(const struct sp_live *l, sp_u32 to)
 /* A trial that has moved interfaces ends as if its time were over: everything is as it was before. */
 static int end_trial(struct sp_live *l, struct sp_err *err)
 {
-	int trial;
+	int trial, pending;
 
 	sp_generation_now(l, &trial);
-	if (!trial || !sp_rezone_pending(l))
-		return 0;
+	pending = trial ? sp_rezone_pending(l, err) : 0;
+	if (pending <= 0)
+		return pending;
 	__atomic_store_n(&l->t.config->trial_until_ns, 1, __ATOMIC_SEQ_CST);
 	return sp_rezone_settle(l, err);
 }

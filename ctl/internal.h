@@ -96,7 +96,8 @@ int sp_rezone_write(struct sp_rezone *z, struct sp_err *err); /* while a trial t
 void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial);
 /* The interfaces and their zones as they are. */
 int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *err);
-int sp_rezone_pending(const struct sp_live *l); /* 1: some interface would go back to another zone */
+/* 1: some interface would go back to another zone; 0: none; or a negative errno */
+int sp_rezone_pending(const struct sp_live *l, struct sp_err *err);
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err); /* what a trial left over, when none is running */
 sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i);
 

@@ -35,13 +35,22 @@ static int change(int fd_ifaces, sp_u32 ifindex, const struct sp_iface *i, struc
 		sp_err_errno(err, -errno, "can not change the zone of an interface") : 0;
 }
 
+/* 1: found; 0: the interface is not guarded; or a negative errno */
+static int look_up(int fd_ifaces, sp_u32 ifindex, struct sp_iface *i, struct sp_err *err)
+{
+	if (!bpf_map_lookup_elem(fd_ifaces, &ifindex, i))
+		return 1;
+	return errno == ENOENT ? 0 : sp_err_errno(err, -errno, "can not read the zone of an interface");
+}
+
 /* What is in force becomes what to go back to; interfaces that are in no zone any more lose their programs. */
 static int settle_one(const struct sp_config *c, int fd_ifaces, sp_u32 ifindex, struct sp_err *err)
 {
 	struct sp_iface i;
+	const int found = look_up(fd_ifaces, ifindex, &i, err);
 
-	if (bpf_map_lookup_elem(fd_ifaces, &ifindex, &i))
-		return 0;
+	if (found <= 0)
+		return found;
 	if (sp_iface_zone_now(c, &i) == SP_ZONE_NONE) {
 		sp_hook_remove((int)ifindex, i.own_qdisc);
 		bpf_map_delete_elem(fd_ifaces, &ifindex);
@@ -53,41 +62,48 @@ static int settle_one(const struct sp_config *c, int fd_ifaces, sp_u32 ifindex, 
 	return change(fd_ifaces, ifindex, &i, err);
 }
 
-/* Numbers of all interfaces that are known; there is room for SP_MAX_IFACES. */
-static sp_u32 all_ifaces(int fd_ifaces, sp_u32 *all)
+/* Numbers of all interfaces that are known; there is room for SP_MAX_IFACES. How many, or a negative errno. */
+static int all_ifaces(int fd_ifaces, sp_u32 *all, struct sp_err *err)
 {
 	sp_u32 n = 0, *prev = NULL;
 
-	while (n < SP_MAX_IFACES && !bpf_map_get_next_key(fd_ifaces, prev, &all[n]))
+	while (n < SP_MAX_IFACES) {
+		if (bpf_map_get_next_key(fd_ifaces, prev, &all[n]))
+			return errno == ENOENT ? (int)n : sp_err_errno(err, -errno, "can not list the interfaces");
 		prev = &all[n++];
-	return n;
+	}
+	return (int)n;
 }
 
 /* Not while a trial is running. */
 static int settle(const struct sp_config *c, int fd_ifaces, struct sp_err *err)
 {
 	sp_u32 all[SP_MAX_IFACES];
-	const sp_u32 n = all_ifaces(fd_ifaces, all);
-	int rc = 0;
+	const int n = all_ifaces(fd_ifaces, all, err);
+	int rc = n < 0 ? n : 0;
 
-	for (sp_u32 i = 0; i < n && !rc; i++)
+	for (int i = 0; i < n && !rc; i++)
 		rc = settle_one(c, fd_ifaces, all[i], err);
 	return rc;
 }
 
-int sp_rezone_pending(const struct sp_live *l)
+int sp_rezone_pending(const struct sp_live *l, struct sp_err *err)
 {
 	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
-	sp_u32 all[SP_MAX_IFACES], n = 0;
-	struct sp_err ignored;
+	sp_u32 all[SP_MAX_IFACES];
 	struct sp_iface iface;
-	int pending = 0;
+	int pending = 0, n = sp_guard_open(&g, l->dir, err);
 
-	if (!sp_guard_open(&g, l->dir, &ignored))
-		n = all_ifaces(g.fd_ifaces, all);
-	for (sp_u32 i = 0; i < n; i++)
-		pending |= !bpf_map_lookup_elem(g.fd_ifaces, &all[i], &iface) && iface.zone != iface.zone_back;
-	return pending;
+	if (!n)
+		n = all_ifaces(g.fd_ifaces, all, err);
+	for (int i = 0; i < n; i++) {
+		const int found = look_up(g.fd_ifaces, all[i], &iface, err);
+
+		if (found < 0)
+			return found;
+		pending |= found && iface.zone != iface.zone_back;
+	}
+	return n < 0 ? n : pending;
 }
 
 int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *err)
@@ -98,10 +114,12 @@ int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *
 
 	if (!rc)
 		rc = sp_links_read(out, err);
-	for (int i = 0; !rc && i < out->count; i++)
-		if (!bpf_map_lookup_elem(g.fd_ifaces, &out->link[i].ifindex, &iface))
+	for (int i = 0; rc >= 0 && i < out->count; i++) {
+		rc = look_up(g.fd_ifaces, (sp_u32)out->link[i].ifindex, &iface, err);
+		if (rc > 0)
 			out->link[i].zone = sp_iface_zone_now(l->t.config, &iface);
-	return rc;
+	}
+	return rc < 0 ? rc : 0;
 }
 
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
@@ -122,10 +140,12 @@ static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning
 		links->forwarding = (c->flags & SP_CONFIG_GATEWAY) != 0;
 	for (i = 0; i < links->count && !rc; i++) {
 		struct sp_link *l = &links->link[i];
-		const sp_u32 key = (sp_u32)l->ifindex;
+		const int found = look_up(fd_ifaces, (sp_u32)l->ifindex, &iface, err);
 
+		if (found < 0)
+			rc = found;
 		l->stays = 1; /* containers come and go; routes, too */
-		if (bpf_map_lookup_elem(fd_ifaces, &key, &iface))
+		if (found <= 0)
 			continue;
 		l->stays = iface.named != SP_NAMED_BY_FILE;
 		l->zone_was = sp_iface_zone_now(c, &iface);
@@ -186,10 +206,17 @@ int sp_rezone_write(struct sp_rezone *z, struct sp_err *err)
 	for (i = 0; i < z->links.count && !rc; i++) {
 		const struct sp_link *l = &z->links.link[i];
 		const sp_u32 key = (sp_u32)l->ifindex;
+		int found;
 
-		if ((l->zone == l->zone_was && l->named == l->named_was) ||
-		    bpf_map_lookup_elem(z->guard.fd_ifaces, &key, &iface))
+		if (l->zone == l->zone_was && l->named == l->named_was)
 			continue;
+		found = look_up(z->guard.fd_ifaces, key, &iface, err);
+		if (!found && l->zone != l->zone_was)
+			found = sp_err_set(err, -EAGAIN, "%s has come or gone just now; try again", l->name);
+		if (found <= 0) {
+			rc = found;
+			continue;
+		}
 		iface.zone = l->zone;
 		iface.named = l->named;
 		rc = change(z->guard.fd_ifaces, key, &iface, err);
