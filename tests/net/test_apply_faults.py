@@ -21,12 +21,12 @@ import threading
 import pytest
 
 from conftest import MODES
-from lab import SALLY, grown, wait_for
+from lab import SALLY, Namespace, grown, wait_for
 from talk import Tcp
 from test_apply import guarded
 
 SWEEP = os.environ.get("SP_SWEEP") == "1"
-LAST, OTHERS = 18, 4  # system calls of each command that are tried
+LAST, LAST_OF_MOVES, OTHERS = (18, 1), (60, 4), 4  # system calls of each command that are tried
 TALK, ALIVE = 7101, 7100
 OF = {"old": (7201, 7203), "new": (7202, 7204)}
 PORTS = sorted(OF["old"] + OF["new"])
@@ -36,15 +36,22 @@ FILES = {name: f"open tcp/{TALK}  # a remark\nopen udp/{ports[0]}\n"
 LINE = f"udp/{PORTS[1]}, udp/{PORTS[3]}"  # what `open` adds and `close` takes out: with it both are let in
 
 
-class Guarded:
-    """A computer on which commands fail; what is in force there is asked by packets."""
+# an interface is in one zone or the other, and each policy lets in its own zone only
+ZONES = {name: f"wan wan0\nzone {zone} = box0\nopen tcp/{TALK}\nallow {zone} -> self : udp/{ports[0]}, udp/{ports[1]}\n"
+         for (name, ports), zone in zip(OF.items(), ("dmz", "guests"))}
 
-    def __init__(self, lab, directory):
+
+class Guarded:
+    """A computer on which commands fail; what is in force there is asked by packets, which asker sends to address."""
+
+    def __init__(self, lab, directory, files, asker, address):
         self.lab = lab
         self.dir = directory
+        self.asker = asker
+        self.address = address
         self.conf = directory / "sally.conf"
         self.path = {}
-        for name, text in FILES.items():
+        for name, text in files.items():
             self.path[name] = directory / f"{name}.conf"
             self.path[name].write_text(text)
         self.sockets = {}
@@ -70,9 +77,9 @@ class Guarded:
         """The ports that are open: one datagram to each is let in or counted as refused, so nothing waits for a silence."""
         before = self.lab.sally.drops()
         arrived = set()
-        with self.lab.stranger.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        with self.asker.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for port in PORTS:
-                sock.sendto(b"anybody?", (self.lab.john4, port))
+                sock.sendto(b"anybody?", (self.address, port))
 
             def accounted():
                 for ready in select.select(list(self.sockets.values()), [], [], 0)[0]:
@@ -93,15 +100,29 @@ class Guarded:
         return names[0]
 
 
-@pytest.fixture(scope="module")
-def box(tmp_path_factory):
+def tried(directory, with_zones):
     mode = "xdp" if "xdp" in MODES else "tc"
-    for lab in guarded("host", mode, tmp_path_factory.mktemp("faults")):
-        made = Guarded(lab, lab.dir)
+    for lab in guarded("host", mode, directory):
+        if with_zones:
+            neighbour = Namespace(lab, "neighbour")
+            lab.link(lab.fw, "box0", neighbour, "eth0", "172.17.0.{}/24", "2a00:1:0:9::{}/64")
+            made = Guarded(lab, lab.dir, ZONES, neighbour, "172.17.0.1")
+        else:
+            made = Guarded(lab, lab.dir, FILES, lab.stranger, lab.john4)
         yield made
         made.apply("old")
         made.session.both_speak()
         made.close()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    yield from tried(tmp_path_factory.mktemp("faults"), False)
+
+
+@pytest.fixture(scope="module")
+def zoned(tmp_path_factory):
+    yield from tried(tmp_path_factory.mktemp("zones"), True)
 
 
 def begin_with_old(box):
@@ -185,12 +206,12 @@ def system_calls(box, command):
         trace.unlink(missing_ok=True)
 
 
-def points(calls):
-    """From 1; the first is the execve of the program itself."""
+def points(calls, last):
+    """From 1; the first is the execve of the program itself. last: how many, and every which of them."""
     n = len(calls)
     if SWEEP:
         return range(2, n + 1)
-    return sorted({*range(max(2, n - LAST), n + 1), *range(2, n, max(1, n // OTHERS))})
+    return sorted({*range(n, max(2, n - last[0]), -last[1]), *range(2, n, max(1, n // OTHERS))})
 
 
 def disturb(box, command, calls, at, how):
@@ -202,11 +223,10 @@ def disturb(box, command, calls, at, how):
                           *words_of(box, command), check=False)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_killed_at_a_system_call(box, command):
+def killed(box, command, last=LAST):
     calls = system_calls(box, command)
     missed = 0
-    for at in points(calls):
+    for at in points(calls, last):
         done = disturb(box, command, calls, at, "signal=KILL")
         # one that was made because a lock was taken, say, is not made each time
         missed += done.returncode != -signal.SIGKILL
@@ -214,18 +234,37 @@ def test_killed_at_a_system_call(box, command):
         check(box, command, done, f"killed at call {at} of {len(calls)}, {calls[at - 1]}")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed_at_a_system_call(box, command):
+    killed(box, command)
+
+
 ERRORS = ("ENOMEM", "EINTR", "EMFILE", "EIO", "EACCES", "ENOSPC", "EAGAIN")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_refused_a_system_call(box, command):
+def refused(box, command, last=LAST):
     calls = system_calls(box, command)
-    for at in points(calls):
+    for at in points(calls, last):
         if calls[at - 1] == "exit_group":
             continue
         error = ERRORS[at % len(ERRORS)]
         done = disturb(box, command, calls, at, f"error={error}")
         check(box, command, done, f"{error} at call {at} of {len(calls)}, {calls[at - 1]}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_refused_a_system_call(box, command):
+    refused(box, command)
+
+
+MOVES = [command for command in COMMANDS if command not in ("open", "close")]
+
+
+@pytest.mark.parametrize("command", MOVES)
+@pytest.mark.parametrize("disturbed", [killed, refused])
+def test_while_an_interface_changes_its_zone(zoned, command, disturbed):
+    """Lines and zones change at one instant: whoever is disturbed leaves both as they were, or both new."""
+    disturbed(zoned, command, LAST_OF_MOVES)
 
 
 def limited(box, command, which, most):
