@@ -44,7 +44,7 @@ def test_nftables_masquerades_as_well(home, beside, lines, tmp_path):
         home.john.run("curl", "-sS", "-m", 20, "-o", tmp_path / "big", url(web, "/big"))
         assert sha256(tmp_path / "big") == home.servers.big_sum
         for options in ([], ["-R"]):
-            assert iperf(home, 4, "-t", 1, *options)["sum_received"]["bytes"] > 10e6
+            assert iperf(home.john, home.web4, "-t", 1, *options)["sum_received"]["bytes"] > 10e6
         assert home.mary.run(*home.servers.ssh_command(web, "echo", "it is me")).stdout == "it is me\n"
         for role in ("john", "mary"):
             with Udp(getattr(home, role), home.web, web, 7051, source=3074) as udp:

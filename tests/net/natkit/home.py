@@ -26,10 +26,14 @@ DEEP_MTU = 1280
 
 
 class Home(Lab):
-    """mode: "tc", "xdp", or "nft": no sally at all, the kernel's own translation."""
+    """
+    mode: "tc", "xdp", "auto", or "nft": no sally at all, the kernel's own translation.
+    bridged: "lan0" or "wan0" is the only port of a bridge, as where there are several; bridges have no XDP.
+    """
 
-    def __init__(self, mode, directory):
+    def __init__(self, mode, directory, bridged=None):
         self.mode = mode
+        self.bridged = bridged
         self.dir = directory
         self.serial = itertools.count()
         super().__init__("home")
@@ -82,6 +86,25 @@ class Home(Lab):
             chain pre { type filter hook prerouting priority -300;
                 iifname "eth0" ip saddr { 192.168.0.0/16, 10.0.0.0/8, 172.16.0.0/12 } counter name private drop; }
             }""")
+
+        if self.bridged:
+            self._bridge(self.bridged)
+
+    def _bridge(self, dev):
+        """The device becomes a port of bridge br-DEV, which gets its addresses and routes."""
+        net4, net6 = {"lan0": ("192.168.1.1/24", "2a00:1:0:1::1/64"), "wan0": ("5.5.0.1/24", "2a00:1:0:2::1/64")}[dev]
+        self.fw.run("ip", "addr", "flush", "dev", dev)
+        self.fw.run("ip", "-6", "route", "flush", "dev", dev)
+        self.fw.run("ip", "link", "add", f"br-{dev}", "type", "bridge")
+        self.fw.run("ip", "link", "set", dev, "master", f"br-{dev}")
+        self.fw.run("ip", "link", "set", f"br-{dev}", "up")
+        for net in (net4, net6):
+            self.fw.run("ip", "addr", "add", net, "dev", f"br-{dev}", *(["nodad"] if ":" in net else []))
+        if dev == "wan0":
+            self.default_route(self.fw, "5.5.0.2", "2a00:1:0:2::2")
+        else:
+            self.fw.run("ip", "route", "add", "192.168.2.0/24", "via", self.www4)
+            self.fw.run("ip", "route", "add", "2a00:1:0:3::/64", "via", self.www6)
 
     def leaks(self):
         """Packets that left with a private source."""
@@ -138,7 +161,8 @@ def start_servers(lab, directories):
     for start in (lab.servers.web, lab.servers.ssh, lab.servers.dns, lab.servers.quic, lab.inner.web, lab.inner.ssh):
         start()
     lab.servers.ftp(active=True)
-    lab.servers.iperf(5201, 5202)
+    lab.servers.iperf(5201)
+    lab.inner.iperf(5201)
     lab.stun = stun_server(lab)
 
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Much data where ports change as well: no segment may be damaged, whoever finishes the checksum and cuts the segments."""
+
+import pytest
+
+from lab import grown
+from talk import Tcp
+from test_nat import iperf
+from test_nat_forward import Watched
+
+BYTES = 20 << 20
+LINES = ("forward tcp/7080 to 192.168.1.10:5201", "forward udp/7080 to 192.168.1.10:5201")
+
+
+@pytest.fixture(params=["on", "off"])
+def offloads(home, request):
+    """Unfinished checksums and large segments from the end hosts, or neither."""
+    home.put(*LINES)
+    home.forget()
+    home.offloads(request.param == "on")
+    yield
+    home.offloads(True)
+    home.put()
+
+
+def whole(home, client, address, port, *options):
+    """Both ways at once; nothing is dropped, and whoever received it saw nothing damaged."""
+    before = home.drops()
+    end = iperf(client, address, "-p", port, "-n", BYTES, "--bidir", *options)
+    # it ends as soon as one way has sent all
+    for way in ("sum_received", "sum_received_bidir_reverse"):
+        assert end[way]["bytes"] > BYTES >> 6, end[way]
+    assert not grown(before, home.drops())
+    for ns in (home.john, home.mary, home.www, home.web, home.stranger):
+        assert not ns.checksum_errors(), ns.role
+
+
+@pytest.mark.parametrize("who", ["outside", "inside"])
+def test_forwarded_to_another_port(home, offloads, who):
+    """From outside the destination changes; from inside both ends do, both ports included."""
+    client = home.stranger if who == "outside" else home.mary
+    whole(home, client, home.fw4, 7080, "--cport", 40081)
+
+
+def test_from_a_port_that_somebody_else_holds(home, offloads):
+    """Mary has the port outside, so John's connection gets another one."""
+    with Tcp(home.mary, home.web, home.web4, 7081, source=40082) as mary:
+        mary.both_speak()
+        assert mary.seen()[1] == 40082
+        whole(home, home.john, home.web4, 5201, "--cport", 40082)
+        mary.both_speak()
+
+
+def test_datagrams_to_another_port(home, offloads):
+    for client in (home.stranger, home.mary):
+        with Watched(home):
+            end = iperf(client, home.fw4, "-p", 7080, "-u", "-b", "50M", "-n", BYTES >> 3, "-l", 1400)
+        assert end["sum"]["packets"] > 1500 and end["sum"]["lost_percent"] < 50, end["sum"]
+    for ns in (home.stranger, home.mary, home.www):
+        assert not ns.checksum_errors(), ns.role
