@@ -328,6 +328,25 @@ static const struct sp_nums *classes_of(const struct sp_classes *c, sp_u32 set, 
 	return set == SP_NO_SET ? any : &c->of_set[set];
 }
 
+/*
+ * Forwards of one service to two places are found when the file is checked, unless their senders are sets too large to be
+ * looked into: then they meet here.
+ */
+static int clashes(const struct sp_compiler *c, const struct sp_rule *r, sp_u64 key)
+{
+	const sp_u32 had = sp_rules_get(&c->table, key) & SP_RULE_LINE, new_ = r->value & SP_RULE_LINE;
+	const struct sp_image_order *a = &c->orders[had - SP_LINE_FIRST], *b = &c->orders[new_ - SP_LINE_FIRST];
+
+	return had && !r->rank && (a->to4 != b->to4 || a->to_port != b->to_port);
+}
+
+static int put_key(struct sp_compiler *c, const struct sp_rule *r, sp_u64 key)
+{
+	if ((key >> 56 & 15) == SP_ZONE_FORWARD && clashes(c, r, key))
+		return -EEXIST;
+	return sp_rules_put(&c->table, key, r->value);
+}
+
 /* One rule, from one zone to another. */
 static int put_keys(struct sp_compiler *c, const struct sp_rule *r, sp_u32 zone_from, sp_u32 zone_to)
 {
@@ -340,9 +359,9 @@ static int put_keys(struct sp_compiler *c, const struct sp_rule *r, sp_u32 zone_
 
 	for (sp_u32 a = 0; a < src->n; a++)
 		for (sp_u32 b = 0; b < dst->n; b++)
-			for (sp_u32 s = 0; s < svc->n && !err; s++)
-				err = sp_rules_put(&c->table, SP_RULE_KEY((sp_u64)zone_from, (sp_u64)zone_to, src->v[a],
-									  dst->v[b], svc->v[s]), r->value);
+			for (sp_u32 k = 0; k < svc->n && !err; k++)
+				err = put_key(c, r, SP_RULE_KEY((sp_u64)zone_from, (sp_u64)zone_to, src->v[a], dst->v[b],
+								svc->v[k]));
 	return err;
 }
 
@@ -367,6 +386,9 @@ static int expand(struct sp_compiler *c)
 		if (err == -E2BIG)
 			sp_compile_refuse(c, r->line, err, "too many combinations of networks and services; name fewer "
 					  "networks on a side");
+		if (err == -EEXIST)
+			sp_compile_refuse(c, r->line, err, "some of its senders go elsewhere already, by another line with "
+					  "'from'");
 	}
 	return err;
 }

@@ -11,7 +11,7 @@
 
 /*
  * 0, and *out is filled in. -ENOMEM. -E2BIG: beyond a limit of the image; why (at most size bytes) says which one, and
- * where the file and its line are to blame, those.
+ * where the file and its line are to blame, those. -EEXIST: two forwards contradict each other; likewise.
  */
 int sp_policy_compile(const struct sp_policy *p, struct sp_image *out, char *why, size_t size) SP_MUST;
 

@@ -53,6 +53,18 @@ int sp_rules_put(struct sp_rules *r, sp_u64 key, sp_u32 value)
 	return 0;
 }
 
+sp_u32 sp_rules_get(const struct sp_rules *r, sp_u64 key)
+{
+	sp_u32 at;
+
+	if (!r->v)
+		return 0;
+	at = SP_RULE_BUCKET(key, r->mask);
+	while (r->v[2 * (size_t)at] && r->v[2 * (size_t)at] != key)
+		at = (at + 1) & r->mask;
+	return r->v[2 * (size_t)at] ? (sp_u32)r->v[2 * (size_t)at + 1] : 0;
+}
+
 /* The bucket that a key goes to, given how full each is; -1: too far from its own. */
 static sp_s64 bucket_for(sp_u8 *fill, sp_u32 mask, sp_u64 key)
 {

@@ -12,6 +12,8 @@ struct sp_rules {
 
 /* Block beats allow; of two alike the earlier line stays. -ENOMEM, -E2BIG. */
 int sp_rules_put(struct sp_rules *r, sp_u64 key, sp_u32 value) SP_MUST;
+/* The value under a key, or 0. */
+sp_u32 sp_rules_get(const struct sp_rules *r, sp_u64 key);
 /* How many buckets the image needs, a power of two; 0: no memory. */
 sp_u32 sp_rules_buckets(const struct sp_rules *r);
 /* Fills mask + 1 buckets that are all 0. -ENOMEM. */

@@ -2,6 +2,7 @@
 /*
  * Any bytes are a configuration: reading them neither crashes nor leaks, each diagnostic is in its file, and what was
  * found right prints a canonical form that parses to itself. Includes and files of networks are made of the same bytes.
+ * Some of what is right is compiled, too: to an image that holds, or it is said why not.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -9,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../policy/policy.h"
+#include "../../policy/compile.h"
+
+#define COMPILED 32 /* one length in so many: an image is a megabyte */
 
 #define CHECK(what) ((what) ? (void)0 : fail(#what, __LINE__))
 
@@ -95,6 +98,17 @@ static void check_round(const struct sp_policy *p, const struct sp_policy_option
 	sp_policy_free(again);
 }
 
+static void check_image(const struct sp_policy *p)
+{
+	struct sp_image image = {};
+	char why[300];
+	int err = sp_policy_compile(p, &image, why, sizeof(why));
+
+	CHECK(err == 0 || ((err == -E2BIG || err == -EEXIST) && *why));
+	CHECK(err || !sp_image_check(image.v, image.n, why, sizeof(why)));
+	sp_image_free(&image);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes all = { data, size };
@@ -106,6 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_diags(p);
 	if (!p->errors)
 		check_round(p, &options);
+	if (!p->errors && size % COMPILED == 0)
+		check_image(p);
 	sp_policy_free(p);
 	return 0;
 }

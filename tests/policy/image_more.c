@@ -193,8 +193,39 @@ static void test_too_much(void)
 	}
 }
 
+/* Senders that overlap are found by the checker only where sets are small; then the compiler finds them. */
+static void test_clash(void)
+{
+	static const struct {
+		const char *name, *last;
+		int err;
+	} cases[] = {
+		{ "clash/large_sets_that_overlap", "set b = 10.0.200.1, 10.1.0.0/16\n", -EEXIST },
+		{ "clash/large_sets_apart", "set b = 10.2.200.1, 10.1.0.0/16\n", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[20000], *at = text, why[300] = "";
+		struct model m;
+		int err;
+
+		at += sprintf(at, ZONES "set a = 10.0.0.0");
+		for (int k = 1; k < 300; k++)
+			at += sprintf(at, ", 10.0.%d.1", k % 256);
+		for (int k = 1; k < 300; k++)
+			at += sprintf(at, ", 10.3.%d.%d", k % 256, k / 256);
+		sprintf(at, "\n%sforward https from a to 10.9.0.1 as x\nforward https from b to 10.9.0.2 as y\n",
+			cases[i].last);
+		err = model_try(&m, text, "", why, sizeof(why));
+		check(cases[i].name, err == cases[i].err && (!err || strstr(why, "random:8: y: some of its senders go")),
+		      "%d: %s", err, why);
+		model_fini(&m);
+	}
+}
+
 void test_more(void)
 {
+	test_clash();
 	test_rows();
 	test_options();
 	test_zone_numbers();
