@@ -21,6 +21,13 @@ SP_INLINE struct sp_alias *sp_alias_at(sp_u32 i)
 	return f && SP_READ(f->phase) == SP_PHASE_ALIAS ? (struct sp_alias *)f : SP_NULL;
 }
 
+/* 0 or 1 in a way that Linux 6.1's verifier sees, too: after an exclusive or it knows nothing. */
+SP_INLINE sp_u32 sp_bit(sp_u32 v)
+{
+	SP_OPAQUE(v);
+	return v & 1;
+}
+
 SP_INLINE sp_u32 sp_alias_side(const struct sp_alias *a)
 {
 	return SP_READ(a->flags) & SP_ALIAS_OF_RESPONDER ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;

@@ -88,6 +88,18 @@ SP_GLOBAL int sp_nat_suits(sp_u32 i, sp_u32 pool, sp_u32 ifindex)
 	return pool || !of || !ifindex || of == ifindex;
 }
 
+/* One turn of the search: p->slot becomes slot i if that suits. 1: it is the one. */
+SP_GLOBAL int sp_nat_look(struct sp_pkt *p, sp_u32 i, sp_u32 pool, sp_u32 ifindex)
+{
+	if (!p || !sp_nat_suits(i, pool, ifindex))
+		return 0;
+	p->slot = i + 1;
+	if (!p->nth)
+		return 1;
+	p->nth--;
+	return 0;
+}
+
 /*
  * The slot to translate to: among those of a pool the one that belongs to this host (RFC 4787 REQ-2: always the same), else
  * that of the interface where the packet leaves. Number + 1, or 0.
@@ -96,7 +108,7 @@ SP_GLOBAL sp_u32 sp_nat_choose(struct sp_pkt *p)
 {
 	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
 	const sp_u32 pool = more ? more->pool_count : 0;
-	sp_u32 nth, last = 0;
+	sp_u32 ifindex;
 
 	if (!p)
 		return 0;
@@ -104,15 +116,13 @@ SP_GLOBAL sp_u32 sp_nat_choose(struct sp_pkt *p)
 	if (!pool && p->slot && sp_nat_suits(p->slot - 1, 0, 0))
 		return p->slot;
 	/* the nth of the pool, by the host's address */
-	nth = (sp_u32)(((sp_u64)(p->src.w32[0] * 0x9e3779b9u) * pool) >> 32);
-	for (sp_u32 i = 0; i < SP_NAT_SLOTS; i++) {
-		if (!sp_nat_suits(i, pool, p->slot ? 0 : p->ifindex))
-			continue;
-		last = i + 1;
-		if (!nth--)
+	p->nth = (sp_u32)(((sp_u64)(p->src.w32[0] * 0x9e3779b9u) * pool) >> 32);
+	ifindex = p->slot ? 0 : p->ifindex;
+	p->slot = 0;
+	for (sp_u32 i = 0; i < SP_NAT_SLOTS; i++)
+		if (sp_nat_look(p, i, pool, ifindex))
 			break;
-	}
-	return last; /* a pool may not be all there yet */
+	return p->slot; /* a pool may not be all there yet */
 }
 
 /* ---- ports ----------------------------------------------------------------------------------------------------------- */
@@ -402,10 +412,12 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 }
 
 /* The conversation that p was resolved to is gone: p is again what came in. */
-SP_INLINE void sp_nat_forget(struct sp_config *c, struct sp_pkt *p)
+SP_INLINE void sp_nat_forget(struct sp_pkt *p)
 {
+	struct sp_config *c = sp_config_get();
+
 	p->flow = 0;
-	if (!p->via || p->nat != SP_NAT_DST)
+	if (!c || !p->via || p->nat != SP_NAT_DST)
 		return;
 	p->via = 0;
 	p->nat = SP_NAT_UNTOUCHED;
@@ -598,7 +610,7 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		goto out;
 	}
 	to_initiator = sp_receiver(p) == ((f->flags & SP_FLOW_FROM_1) != 0);
-	end = !sp_receiver(p); /* the sender's, in the conversation's key */
+	end = sp_bit(!sp_receiver(p)); /* the sender's, in the conversation's key */
 	at = sp_alias_of(f, to_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER);
 	if (!at && sp_addr_equal(&f->key.addr[0], &f->key.addr[1]) && f->key.port[0].raw == f->key.port[1].raw) {
 		/* a program speaks to its own mapping, as STUN does to try hairpin: one alias does for both sides */
@@ -611,7 +623,7 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		SP_WRITE(a->flags, a->flags & (sp_u8)~SP_ALIAS_FOREIGN); /* it came untranslated: it is ours now */
 		p->old4 = f->key.addr[end].w32[0];
 		p->old_port = f->key.port[end];
-		end ^= sp_alias_flip(a);
+		end = sp_bit(end ^ sp_alias_flip(a));
 		p->new4 = a->key.addr[end].w32[0];
 		p->new_port = a->key.port[end];
 		i = a->slot - 1;

@@ -114,6 +114,7 @@ struct sp_pkt {
 	sp_u32 old4, new4; /* its IPv4 address, raw */
 	sp_u32 port_at; /* struct sp_port that the alias being made uses: index + 1 */
 	sp_u32 slot; /* of struct sp_nat_addrs, + 1 */
+	sp_u32 nth; /* slots to pass by in the search for one */
 	sp_u32 base; /* first struct sp_port of that slot and protocol */
 	sp_u64 draw; /* decides where else a port is sought */
 	struct sp_key real; /* while `key` is that of an alias being made: the conversation's */

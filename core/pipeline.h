@@ -186,7 +186,7 @@ SP_INLINE int sp_judge_known(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (reason != SP_TRACK_MISS)
 		return reason < 0 ? SP_R_BUSY : reason;
-	sp_nat_forget(sp_config_get(), p);
+	sp_nat_forget(p);
 	return sp_judge_new(dev, p);
 }
 

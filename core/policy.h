@@ -232,7 +232,7 @@ SP_GLOBAL int sp_still_forwarded(struct sp_pkt *p, sp_u32 at, sp_u32 reply, sp_u
 		return SP_LINE_NONE;
 	end = reply ? p->dir : !p->dir; /* of the one that is forwarded to */
 	real = p->key.port[end & 1];
-	known = a->key.port[(end ^ sp_alias_flip(a)) & 1];
+	known = a->key.port[sp_bit(end ^ sp_alias_flip(a))];
 	if (reply)
 		p->sport = known;
 	else
