@@ -578,7 +578,8 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 	p->old_port = p->new_port = p->sport;
 	p->new4 = SP_READ(nat->slot[i].addr);
 	p->port_at = 0;
-	if (!p->new4)
+	/* user space may be dead and not know that the address is gone */
+	if (!p->new4 || (!(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL) && !sp_is_mine(dev, p)))
 		return SP_R_NAT_ADDRESS;
 	if (sp_nat_proto(p)) {
 		p->keeps = !p->key.query && sp_port_forwarded(p, sp_ntoh16(p->sport)) && sp_forwards_back(p);
