@@ -195,6 +195,17 @@ def test_one_port_for_all_servers(home, kind):
             talk.close()
 
 
+def test_a_port_is_used_again_at_once(honest):
+    """The server closes first and remembers the connection for a while; John comes again from the same port."""
+    home = honest
+    for i in range(15):
+        with Tcp(home.john, home.web, home.web4, 7012, source=40041) as tcp:
+            tcp.both_speak(b"round %d" % i)
+            assert tcp.seen() == (home.fw4, 40041)
+            tcp.server.shutdown(socket.SHUT_WR)
+            assert tcp.client.recv(100) == b""
+
+
 def test_what_runs_on_the_machine_itself_is_not_translated(home):
     with Tcp(home.fw, home.web, home.web4, 7010, source=40031) as tcp:
         tcp.both_speak()

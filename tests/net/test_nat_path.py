@@ -96,6 +96,52 @@ def test_narrow_inside(home, narrow_lan, family):
         assert udp.server_says(b"y" * 1200)
 
 
+@pytest.fixture
+def narrow_wan(home):
+    """The door's own way out is narrower than the inside, as with PPPoE."""
+    routes = ((4, f"{home.web4}/32", "5.5.0.2"), (6, f"{home.web6}/128", "2a00:1:0:2::2"))
+    home.forget_paths()
+    for family, to, via in routes:
+        home.fw.run("ip", f"-{family}", "route", "add", to, "via", via, "mtu", "lock", INSIDE_MTU)
+    yield
+    for family, to, via in routes:
+        home.fw.run("ip", f"-{family}", "route", "del", to)
+    home.forget_paths()
+
+
+@both
+def test_narrow_at_the_door(home, narrow_wan, family):
+    """The door tells John about packets that are not yet translated; what may be cut, it cuts, and translates the pieces."""
+    web = home.address("web", family)
+    with Tcp(home.john, home.web, web, 7045, family) as tcp:
+        assert tcp.client_says(b"x" * 100_000) and tcp.server_says(b"y" * 100_000)
+    assert learnt(home, home.john, family, web) == INSIDE_MTU
+    home.forget_paths()
+    with Udp(home.john, home.web, web, 7045, family) as udp:
+        pmtu_socket(udp.client, family)
+        udp.client.send(b"x" * 1400)
+        wait_for("the error", lambda: learnt(home, home.john, family, web) == INSIDE_MTU)
+        assert udp.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EMSGSIZE
+        assert udp.client_says(b"x" * 1200) and udp.server_says(b"y" * 1200)
+    if family == 4:
+        home.forget_paths()
+        with Udp(home.john, home.web, web, 7046) as udp:
+            udp.client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
+            for size in (1472, 4000, 20001):
+                assert udp.client_says(b"x" * size) and udp.server_says(b"y" * size), size
+
+
+def test_john_has_hung_up(home):
+    """His computer's error reaches the server, as if the door had said it."""
+    with Udp(home.john, home.web, home.web4, 7047) as udp:
+        assert udp.client_says(b"hello")
+        udp.client.close()
+        udp.server.connect(udp.peer)
+        udp.server.send(b"are you there?")
+        with pytest.raises(ConnectionRefusedError):
+            udp.server.recv(100)
+
+
 def told(ns, address):
     """Which error a datagram brings back."""
     with ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

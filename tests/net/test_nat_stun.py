@@ -98,6 +98,28 @@ def test_answers_come_only_from_those_who_were_asked(home, family):
         assert udp.server_says(b"welcome"), "the first thing that the client gets is the answer"
 
 
+def test_tcp_hole_punching(home):
+    """
+    RFC 5382 REQ-2, -4: the stranger's SYN is not answered; when John's leaves from that very port, both have opened at once,
+    and have a connection that neither's door would have let in.
+    """
+    before = home.drops()
+    stranger, john = (ns.socket(socket.AF_INET, socket.SOCK_STREAM) for ns in (home.stranger, home.john))
+    with stranger, john:
+        stranger.bind(("0.0.0.0", 40091))
+        john.bind(("0.0.0.0", 40092))
+        stranger.setblocking(False)
+        stranger.connect_ex((home.fw4, 40092))
+        if home.mode != "nft":
+            wait_for("a refusal", lambda: grown(before, home.drops()) == {"uninvited": 1})
+        john.connect((home.stranger4, 40091))
+        stranger.settimeout(5)
+        for a, b in ((john, stranger), (stranger, john)):
+            a.sendall(b"through the hole")
+            assert b.recv(100) == b"through the hole"
+        assert stranger.getpeername() == (home.fw4, 40092)
+
+
 @pytest.mark.beyond_nft
 def test_two_at_home_meet_outside(home):
     """Each knows only the other's outside address (RFC 4787 REQ-9): it is what each must see as the sender's."""
