@@ -12,6 +12,7 @@ int sp_events_open(struct sp_events *v, const struct sp_live *live, struct sp_er
 {
 	memset(v, 0, sizeof(*v));
 	v->live = live;
+	v->zones_of = sp_generation_now(live, NULL);
 	sp_events_clock(v);
 	return sp_live_links(live, &v->links, err);
 }
@@ -177,8 +178,28 @@ static void print_json(struct sp_events *v, const struct sp_event *e)
 	sp_json_close(&j);
 }
 
+/* Interfaces and the names of zones may be others since the policy has changed. */
+static void keep_up(struct sp_events *v)
+{
+	const sp_u32 now = sp_generation_now(v->live, NULL);
+	const struct sp_image_line *image;
+	struct sp_links links;
+	struct sp_err err;
+	sp_u32 n;
+
+	if (now == v->zones_of || sp_live_links(v->live, &links, &err))
+		return;
+	v->zones_of = now;
+	image = sp_generation_image(v->live, now, &n);
+	sp_zone_names_of(image);
+	sp_generation_unmap(image, n);
+	sp_links_free(&v->links);
+	v->links = links;
+}
+
 void sp_events_print(struct sp_events *v, const struct sp_event *e, int json)
 {
+	keep_up(v);
 	if (json)
 		print_json(v, e);
 	else

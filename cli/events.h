@@ -12,6 +12,7 @@ struct sp_events {
 	sp_u64 wall_offset_ns; /* wall clock minus boot clock */
 	const struct sp_image_line *image; /* of `generation`; NULL: none, or not kept any more */
 	sp_u32 image_lines, generation;
+	sp_u32 zones_of; /* the generation whose interfaces and zones are known */
 };
 
 /* 0 or a negative errno; the live instance must stay open. */

@@ -235,8 +235,8 @@ static void print_text(const struct picture *p)
 	       c->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it (gateway)" : "this machine (host)");
 	print_links(p);
 	if (!watcher_of(p))
-		printf("  sallyd does not run: interfaces that come back are not guarded again, and lost addresses are found out\n"
-		       "  by the next packet that uses them\n");
+		printf("  sallyd does not run: interfaces that come back are not guarded again, and lost addresses are\n"
+		       "  found out by the next packet that uses them\n");
 	printf("\nBuilt in, always allowed\n");
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
 		printf("  %s\n", built_in[i]);

@@ -147,7 +147,8 @@ int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_
 
 /*
  * Writes the addresses of the interfaces of zone outside, and the pool of the policy (NULL: none), into the slots of the
- * live instance (or of one that is coming up). What is there already keeps its slot. Returns how many found no room, or an error.
+ * live instance (or of one that is coming up). What is there already keeps its slot. Returns how many found no room, or an
+ * error.
  */
 int sp_addresses_fill(struct sp_nat_addrs *nat, const struct sp_links *links, const struct sp_image_line *image,
 		      struct sp_err *err);

@@ -35,7 +35,8 @@ def host(stage, town):
 
 def home(stage, town):
     told(stage, 32, "John reads pages: by IPv4 with the one address of the home, by IPv6 with his own.",
-         (town.fetch(town.john, SITE), f"outside sees {GW}"), (town.fetch(town.john, SITE6, "https"), f"outside sees {JOHN6}"))
+         (town.fetch(town.john, SITE), f"outside sees {GW}"),
+         (town.fetch(town.john, SITE6, "https"), f"outside sees {JOHN6}"))
     told(stage, 33, "The world reaches the web server inside, by that address, and John does, too.",
          (town.fetch(town.outside, GW, "https", STRANGER), f"web sees {STRANGER}"),
          (town.fetch(town.john, GW, "https"), f"web sees {GW}"))

@@ -103,11 +103,14 @@ def test_explain_and_watch_know_the_names(lab):
     assert done.returncode == 2 and "a zone is outside, inside, self, or one of the configuration" in done.stderr
     done = lab.fw.run(SALLY, "flows", "--zone", "dmzz", check=False)
     assert done.returncode == 2 and "--zone wants self, outside, inside or a zone" in done.stderr
-    watch = lab.sally.watch()
+    watch = lab.sally.watch("--seconds", "10")
     try:
         refused(lab, lab.shop, lab.john4, PORTS[0])
         event = json.loads(watch.stdout.readline())
         assert (event["zone"], event["interface"]) == ("dmz", "dmz0"), event
+        put(lab, "wan wan0", "lan lan0", "zone yard = dmz0")
+        refused(lab, lab.shop, lab.john4, PORTS[0])
+        assert "yard" in (json.loads(line).get("zone") for line in watch.stdout)
     finally:
         lab.end(watch)
 
