@@ -487,6 +487,9 @@ SP_GLOBAL int sp_nat_mapped(struct sp_pkt *p, sp_u32 slot)
 	/* RFC 7857 4: only those inside keep a mapping, whatever conversations it has with strangers */
 	if (p->zone == SP_ZONE_OUTSIDE && sp_seconds(p->now_ns) - SP_READ(port->sent_s) > SP_PORT_OPEN_S)
 		return 0;
+	/* a line that opens the port of this machine means this machine */
+	if (p->zone == SP_ZONE_OUTSIDE && (sp_image_ask(p, 0, SP_ZONE_OUTSIDE << 4 | SP_ZONE_SELF) & SP_RULE_ALLOW))
+		return 0;
 	p->line = p->zone == SP_ZONE_OUTSIDE ? SP_LINE_MAPPED : SP_LINE_NONE;
 	p->new4 = (sp_u32)(owner >> 32);
 	p->new_port = sp_hton16((sp_u16)(owner >> 16));
