@@ -372,6 +372,7 @@ struct sp_test {
 	sp_u16 listens[4]; /* host order: ports on which this machine listens, all protocols; 0: none */
 	sp_u32 inside4_net, inside4_mask; /* the inside's IPv4 network (raw network order); mask 0: any */
 	sp_u32 inside6_bits; /* prefix length of inside6; 0: any */
+	sp_u32 pad2_;
 	struct sp_addr inside6;
 	struct sp_addr me6[2]; /* this machine's addresses; zero: none */
 	struct sp_addr dmz6; /* a /64 of that first zone; zero: none */

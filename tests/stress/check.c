@@ -39,7 +39,8 @@ static void check_alias(struct bench *b, sp_u32 i, struct sp_alias *a, struct su
 	if (held && sp_alias_side(a) == SP_ALIAS_RESPONDER) {
 		const sp_u32 end = (f->flags & SP_FLOW_FROM_1) != 0;
 
-		HOLDS(port->owner >> 32 == f->key.addr[end].w32[0] && (sp_u16)(port->owner >> 16) == sp_ntoh16(f->key.port[end]),
+		HOLDS(port->owner >> 32 == f->key.addr[end].w32[0] &&
+		      (sp_u16)(port->owner >> 16) == sp_ntoh16(f->key.port[end]),
 		      "alias %u uses the port of somebody else", i);
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Translation from all threads at once, in a table that is nearly full: many inside hosts that want the same few source
- * ports, answers, hairpin, deaths by time and by the tool's hand. Whoever gets a packet must be the one it is for: the source
- * that leaves is an address of ours, and an answer to it reaches the very host and port that sent it, or nobody.
+ * ports, answers, hairpin, deaths by time and by the tool's hand. Whoever gets a packet must be the one it is for: the
+ * source that leaves is an address of ours, and an answer to it reaches a host and port that spoke, or nobody.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void wrong(struct worker *w, const char *what, const struct flight *f)
 	complain("%s: %s: %08x:%u -> %08x:%u", w->b->name, what, addr_of(f, 0), port_of(f, 0), addr_of(f, 1), port_of(f, 1));
 }
 
-/* One of the many inside speaks to `server`:53; when it is known by an outside port, the answer and a neighbour's packet go there. */
+/* One of the many inside speaks to a server; then the answer, and a neighbour's packet, go to its outside port. */
 static void speak(struct worker *w, struct nat_work *work)
 {
 	const sp_u32 john = JOHN + 1 + (random_next(w) >> 5) % SOURCES, mary = JOHN + 1 + (random_next(w) >> 5) % SOURCES;
@@ -82,7 +82,8 @@ static void speak(struct worker *w, struct nat_work *work)
 
 	craft_ends(&c, 1, john, server, port, 53);
 	begin(&f, &c);
-	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) || !pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE))
+	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) ||
+	    !pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE))
 		return;
 	known = port_of(&f, 0);
 	if (addr_of(&f, 0) != ME || addr_of(&f, 1) != server || port_of(&f, 1) != 53 || (known ^ port) & 1 || known < 1024)

@@ -55,7 +55,8 @@ static void fragment_event_and_test_have_no_holes(void **state)
 	NEXT_TO(sp_test, forwarded, zone_to);
 	NEXT_TO(sp_test, zone_to, zone_from);
 	NEXT_TO(sp_test, inside4_mask, inside6_bits);
-	NEXT_TO(sp_test, inside6_bits, inside6);
+	NEXT_TO(sp_test, pad2_, inside6);
+	NEXT_TO(sp_test, inside6, me6);
 }
 
 /* The budget of the design: at most 128 bytes a conversation, plus the index. */
