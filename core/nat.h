@@ -643,12 +643,13 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 			SP_WRITE(f->flags, f->flags | SP_FLOW_KILLED);
 			reason = SP_R_NAT_ADDRESS;
 		}
-	} else if (p->forwarded && !to_initiator && p->kind != SP_KIND_ERROR && sp_nat_wants(p, f)) {
+	} else if (p->forwarded && !to_initiator && sp_nat_wants(p, f)) {
 		at = sp_alias_of(f, SP_ALIAS_INITIATOR);
 		a = at ? sp_alias_at(at - 1) : SP_NULL;
 		/* hairpin: the address that it was sent to */
 		p->slot = a && p->zone_out != SP_ZONE_OUTSIDE ? a->slot : 0;
-		reason = SP_NAT_MISSING;
+		/* an error about what never left: nobody there knows its sender */
+		reason = p->kind == SP_KIND_ERROR ? SP_R_NAT_NONE : SP_NAT_MISSING;
 	}
 out:
 	sp_flow_unlock(f);
