@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "image.h"
+#include "order.h"
 
 enum sp_refuse {
 	SP_REFUSE_SILENT = 0,
@@ -37,17 +38,12 @@ SP_INLINE int sp_budget_take(sp_u64 *due_ns, sp_u64 now_ns, sp_u64 every_ns, sp_
 	return sp_cmpxchg64(due_ns, due, from + every_ns) == due;
 }
 
-/* What a line of the configuration wants besides yes or no: enum sp_order_flag. */
-SP_INLINE sp_u32 sp_order_flags(sp_u32 slot, sp_u16 line)
+/* What the line that decided wants besides yes or no: enum sp_order_flag. */
+SP_INLINE sp_u32 sp_refuse_flags(const struct sp_pkt *p)
 {
-	struct sp_image_head *head = (struct sp_image_head *)sp_image_at(slot, 0);
-	struct sp_image_more *more = (struct sp_image_more *)sp_image_at(slot, 1);
-	struct sp_image_order *order;
+	struct sp_image_order *o = sp_order_at(p->generation, p->line);
 
-	if (!head || !more || line < SP_LINE_FIRST || (sp_u32)(line - SP_LINE_FIRST) >= head->n_names || !more->orders)
-		return 0;
-	order = (struct sp_image_order *)sp_image_at(slot, more->orders + line - SP_LINE_FIRST);
-	return order ? order->flags : 0;
+	return o ? SP_READ(o->flags) : 0;
 }
 
 /* Did a line with the option `log` let this conversation begin, or stop this packet? */
@@ -56,7 +52,7 @@ SP_INLINE int sp_is_logged(const struct sp_pkt *p, sp_u32 reason)
 	if (p->line < SP_LINE_FIRST || (p->event != SP_EVENT_NEW && reason != SP_R_BLOCKED && reason != SP_R_RATE &&
 					reason != SP_R_LIMIT && reason != SP_R_REVOKED))
 		return 0;
-	return (sp_order_flags(p->generation % SP_IMAGE_SLOTS, p->line) & SP_ORDER_LOG) != 0;
+	return (sp_refuse_flags(p) & SP_ORDER_LOG) != 0;
 }
 
 /* The answer to a packet of this protocol that is stopped for this reason, if its sender may know. */
@@ -124,16 +120,15 @@ SP_INLINE int sp_refuse_never(const struct sp_pkt *p)
 /* How is the sender told that p was stopped for this reason? enum sp_refuse; the budget is the caller's. */
 SP_INLINE int sp_refuse_how(const struct sp_pkt *p, sp_u32 reason, int trial)
 {
-	const sp_u32 slot = p->generation % SP_IMAGE_SLOTS;
 	const int words = sp_refuse_words(p, reason, trial);
 	struct sp_image_more *more;
 	sp_u32 told, flags;
 
 	if (words == SP_REFUSE_SILENT || sp_refuse_never(p))
 		return SP_REFUSE_SILENT;
-	more = (struct sp_image_more *)sp_image_at(slot, 1);
+	more = (struct sp_image_more *)sp_image_at(p->generation % SP_IMAGE_SLOTS, 1);
 	told = more ? more->reject : SP_IMAGE_REJECT_DEFAULT;
-	flags = reason == SP_R_BLOCKED ? sp_order_flags(slot, p->line) : 0;
+	flags = reason == SP_R_BLOCKED ? sp_refuse_flags(p) : 0;
 	if (flags & SP_ORDER_DROP)
 		return SP_REFUSE_SILENT;
 	if (flags & SP_ORDER_REJECT)
