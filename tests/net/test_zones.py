@@ -183,19 +183,31 @@ def test_a_trial_that_is_undone_takes_its_zones_back(lab):
 
 
 def test_an_interface_that_was_not_guarded(lab):
-    lab.fw.run("ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1")
+    """A cable that is plugged in while the firewall is up, and somebody at its end."""
+    guest = Namespace(lab, "guest")
+    lab.link(lab.fw, "new0", guest, "eth0", "10.4.0.{}/24", "2a00:1:0:4::{}/64")
+    lab.default_route(guest, "10.4.0.1", "2a00:1:0:4::1")
+    lab.router.run("ip", "route", "replace", "2a00:1:0:4::/64", "via", "2a00:1:0:2::1")
     try:
         said = put(lab, *THREE, "zone guests = new0")
         assert "  new0: not guarded -> guests\n" in said and zones(lab)["new0"] == "guests"
-        assert hooks(lab, "new0")
+        refused(lab, guest, lab.web4, PORTS[0])
+        refused(lab, guest, lab.john6, PORTS[0], family=6)
+        assert "new0" not in put(lab, *THREE, "zone guests = new0", "allow guests -> outside : any").replace("= new0", "")
+        for family in (4, 6):
+            assert connects(guest, lab.address("web", family), family=family)
+            refused(lab, guest, lab.address("shop", family), PORTS[0], family=family)
+        assert hooks(lab, "new0") == (3 if lab.mode == "xdp" else 2)
     finally:
         lab.fw.run("ip", "link", "del", "new0")
     put(lab, *THREE)
 
 
 def hooks(lab, name):
-    text = lab.fw.run("tc", "filter", "show", "dev", name, "egress").stdout
-    return "sp_tc_out" in text
+    """How many of our programs are on that interface."""
+    text = "".join(lab.fw.run("tc", "filter", "show", "dev", name, side).stdout for side in ("ingress", "egress"))
+    xdp = lab.fw.run("ip", "link", "show", "dev", name).stdout
+    return len(re.findall(r"sp_tc_(?:in|out|reject):\[", text)) + ("xdp" in xdp)
 
 
 @pytest.mark.parametrize("bare", ["host"], indirect=True)
