@@ -371,3 +371,19 @@ def test_answers_need_no_conversation_and_are_counted(lab):
     ask(lab, *[lab.wire.frame(packet(lab, 4) / TCP(sport=4010 + i, dport=80, flags="S")) for i in range(10)])
     assert lab.sally.status()["passed"]["own_error"]["packets"] - before >= 12
     assert lab.sally.flows() == []
+
+
+def test_what_can_not_be_translated_is_told_on_the_way_out(lab):
+    """The outside address is gone: at egress there is nothing to translate to. The answer goes back to where it came from."""
+    put(lab, MARKER)
+    lab.fw.run("ip", "addr", "del", "5.5.0.1/24", "dev", "wan0")
+    lab.fw.run("ip", "route", "add", "default", "via", "5.5.0.2", "dev", "wan0", "onlink")
+    try:
+        sent, routed = ([lab.wire.frame(packet(lab, 4, ttl=ttl) / TCP(sport=4020, dport=80, seq=1, flags="S")),
+                         lab.wire.frame(packet(lab, 4, ttl=ttl) / UDP(sport=4020, dport=80) / b"x")] for ttl in (64, 63))
+        before = lab.sally.drops()
+        same(ask(lab, *sent), [back(frame, error(lab, frame)) for frame in routed])
+        assert grown(before, lab.sally.drops())["nat_address"] == 2
+    finally:
+        lab.fw.run("ip", "addr", "add", "5.5.0.1/24", "dev", "wan0")
+        lab.fw.run("ip", "route", "replace", "default", "via", "5.5.0.2")
