@@ -323,22 +323,31 @@ static int judge(struct sp_explain *x, struct sp_engine *e)
 	return SP_EXIT_OK;
 }
 
+/* All images that are kept: a conversation that was silent since a change has the idle time of its own generation. */
+static void lend_images(struct sp_engine *e, const struct sp_live *live, sp_u32 in_force)
+{
+	const sp_u32 last = live->t.config->generation;
+
+	for (sp_u32 back = 0; back < SP_IMAGE_SLOTS - 1 && back < last; back++)
+		sp_live_image_see(live, last - back);
+	sp_live_image_see(live, in_force); /* trials that nobody confirmed may have left it behind */
+	memcpy(e->images, live->t.images, sizeof(e->images));
+}
+
 /* With the policy in force and the route to the destination, which the kernel's programs would ask for themselves. */
 static int judge_live(struct sp_explain *x, struct sp_engine *e, const struct sp_live *live)
 {
 	const sp_u32 generation = sp_generation_now(live, NULL);
-	const struct sp_image_line *image;
-	sp_u32 n;
 	int code;
 
-	image = sp_generation_image(live, generation, &n);
-	e->images[generation % SP_IMAGE_SLOTS] = (struct sp_image_line *)image; /* the engine only reads it */
+	if (!live->t.images)
+		return sp_fail(SP_EXIT_FAILED, "out of memory");
+	lend_images(e, live, generation);
 	x->at = live;
 	x->engine = e;
 	destination_is(x, &x->craft.dst);
 	code = judge(x, e);
-	name_line(x, image);
-	sp_generation_unmap(image, n);
+	name_line(x, e->images[generation % SP_IMAGE_SLOTS]);
 	return code;
 }
 

@@ -4,6 +4,7 @@
 
 #include "../../port/port_host.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 static const struct talk ssh1 = { .who = 9, .sport = 1001, .dport = 22 }, ssh2 = { .who = 9, .sport = 1002, .dport = 22 },
@@ -213,5 +214,72 @@ void test_limit_sums(void)
 	sweep(&b);
 	wrong = wrong_cells(&b, &counted);
 	check("limit/nothing_is_left_in_the_end", !wrong && !counted, "%u cells wrong, %u counted", wrong, counted);
+	bench_fini(&b);
+}
+
+/* ---- several processors --------------------------------------------------------------------------------------------- */
+
+#define THREADS 4
+#define EACH 5000
+
+struct worker {
+	struct bench b;
+	sp_u32 n, begun, limit, most;
+};
+
+/* Conversations that live, of source 9 with port 22: whoever looks may be a moment late. */
+static sp_u32 living(struct bench *b)
+{
+	const sp_u8 src[4] = { 203, 0, 113, 9 }, me[4] = { 192, 0, 2, 10 };
+	struct sp_key key;
+	const sp_u32 from = (sp_u32)sp_key_make(&key, SP_IPV4, SP_PROTO_TCP, src, me, 1, 22);
+
+	sp_host = b->e;
+	return sp_limit_count(sp_limit_cells(b->e->t.config, &key, from));
+}
+
+static void *come_and_go(void *arg)
+{
+	struct worker *w = arg;
+
+	for (sp_u32 i = 0; i < EACH; i++) {
+		const struct talk t = { .who = 9, .sport = (sp_u16)(1024 + w->n * EACH + i), .dport = 22 };
+		const int reason = begin(&w->b, t);
+		const sp_u32 now = living(&w->b);
+
+		w->most = now > w->most ? now : w->most;
+		w->limit += reason == SP_R_LIMIT;
+		if (reason != SP_R_NEW_PERMITTED)
+			continue;
+		w->begun++;
+		answer(&w->b, t);
+		reset(&w->b, t);
+	}
+	return NULL;
+}
+
+/* One source on all processors: the sums stay exact, the limit is exceeded by no more than the others that look at once. */
+void test_limit_threads(void)
+{
+	static struct worker w[THREADS];
+	sp_u32 begun = 0, limit = 0, most = 0, wrong, counted;
+	pthread_t thread[THREADS];
+	struct bench b;
+
+	bench_init(&b, 65536, "open tcp/22 limit 1\n");
+	for (sp_u32 i = 0; i < THREADS; i++) {
+		w[i] = (struct worker){ .b = b, .n = i };
+		if (pthread_create(&thread[i], NULL, come_and_go, &w[i]))
+			abort();
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(thread[i], NULL);
+		begun += w[i].begun;
+		limit += w[i].limit;
+		most = w[i].most > most ? w[i].most : most;
+	}
+	wrong = wrong_cells(&b, &counted);
+	check("limit/exact_on_several_processors", !wrong && !counted && begun > EACH && most && most < 1 + THREADS,
+	      "%u cells wrong, %u left; %u begun, %u refused, at most %u at a time", wrong, counted, begun, limit, most);
 	bench_fini(&b);
 }

@@ -164,6 +164,7 @@ int main(void)
 	test_rate_threads();
 	test_limits();
 	test_limit_sums();
+	test_limit_threads();
 	test_idle();
 	printf("%d passed, %d failed, 0 skipped\n", passed, failed);
 	return failed != 0;

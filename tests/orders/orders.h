@@ -43,6 +43,7 @@ void test_rates(void);
 void test_rate_threads(void);
 void test_limits(void);
 void test_limit_sums(void);
+void test_limit_threads(void);
 void test_idle(void);
 
 #endif
