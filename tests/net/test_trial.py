@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Changing a running firewall without fear: trials that go back by themselves, confirm, undo; ports published past it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,9 +10,10 @@ import time
 
 import pytest
 
-from conftest import KINDS, MODES
+from conftest import KINDS, MODES, checksums_were_right
 from lab import SALLY, Namespace, wait_for
-from talk import Tcp
+from natkit.home import Home
+from talk import Tcp, Udp
 from test_apply import TCP, generation, guarded, lab, permit, put, reach, refused, write  # noqa: F401  (a fixture)
 
 TRIAL_S = 2
@@ -34,14 +36,14 @@ def live(request, tmp_path_factory):
 
 
 class Heartbeat:
-    """The stranger says something to John every 10 ms; the times at which it arrives."""
+    """The stranger says something to John (or who else it is) every 10 ms; the times at which it arrives."""
 
-    def __init__(self, lab, port):
+    def __init__(self, lab, port, server=None, address=None):
         self.arrived = []
-        self.server = lab.john.socket(socket.AF_INET, socket.SOCK_DGRAM, timeout=0.1)
+        self.server = (server or lab.john).socket(socket.AF_INET, socket.SOCK_DGRAM, timeout=0.1)
         self.server.bind(("0.0.0.0", port))
         self.client = lab.stranger.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.client.connect((lab.john4, port))
+        self.client.connect((address or lab.john4, port))
         self.over = threading.Event()
         self.threads = [threading.Thread(target=work) for work in (self._send, self._receive)]
 
@@ -93,6 +95,77 @@ def test_dead_mans_switch(lab):  # noqa: F811
     late = lab.sally("confirm", check=False)
     assert late.returncode == 1 and one_line(late) and "over" in late.stderr, late
     refused(lab, lab.stranger, lab.john4, 7001)
+
+
+def processes_of(ns):
+    """Every process of Sallyport in a namespace: its programs, by what is executed there."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            program = os.readlink(f"/proc/{pid}/exe")
+            if os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(ns.path).st_ino and \
+                    os.path.dirname(program) == os.path.dirname(SALLY):
+                found.append(int(pid))
+        except OSError:
+            pass  # it has ended
+    return found
+
+
+@pytest.fixture(params=[mode for mode in MODES if mode != "none"])
+def home(request, tmp_path):
+    """A home behind one address, and sallyd."""
+    lab = Home(request.param, tmp_path)
+    try:
+        lab.sally.up("--mode", lab.mode, "--no-config", "--flows", 100000, daemon=True)
+        yield lab
+        checksums_were_right(lab)
+        assert lab.leaks() == 0, "packets left with a private source"
+        lab.sally.down()
+    finally:
+        lab.close()
+
+
+def test_dead_mans_switch_of_a_gateway_that_translates(home):
+    """The file cuts everybody off; every process of Sallyport is killed; at the deadline all go on, translated as before."""
+    home.put("forward tcp/7001, udp/7005 to 192.168.1.10", "allow outside -> inside : tcp/7003")
+    watch = home.sally.watch()
+    with contextlib.ExitStack() as stack:
+        def tcp(client, server, address, port, family=4):
+            return stack.enter_context(Tcp(client, server, address, port, family))
+
+        heart = stack.enter_context(Heartbeat(home, 7005, home.www, home.fw4))  # forwarded
+        talks = {"out": tcp(home.john, home.web, home.web4, 7101), "in": tcp(home.stranger, home.www, home.fw4, 7001),
+                 "out, IPv6": tcp(home.mary, home.web, home.web6, 7102, 6),
+                 "in, IPv6": tcp(home.stranger, home.john, home.john6, 7003, 6)}
+        udp = stack.enter_context(Udp(home.mary, home.web, home.web4, 7103))
+        for talk in talks.values():
+            talk.both_speak()
+        assert udp.client_says(b"one") and udp.server_says(b"two")
+        seen = talks["out"].server.getpeername(), udp.peer
+        assert {peer[0] for peer in seen} == {home.fw4}, "that is not translated"
+        path = home.dir / "cut.conf"
+        path.write_text("block inside -> outside : any\n")
+        began = time.monotonic()
+        home.sally("apply", "--trial", TRIAL_S, path)
+        in_force = time.monotonic()
+        victims = processes_of(home.fw)
+        assert watch.pid in victims and len(victims) >= 2, "neither watch nor sallyd runs"
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        watch.wait(10)
+        assert not processes_of(home.fw)
+        for talk in talks.values():
+            talk.client.sendall(b"typed in the dark")
+        assert not udp.client_says(b"lost", 0.2), "the trial cuts nothing"
+        first = wait_for("the old policy", lambda: next((t for t in list(heart.arrived) if t > in_force + 0.2), 0), 15, 0.01)
+        assert began + TRIAL_S <= first <= in_force + TRIAL_S + LATE_S, f"{first - began:.3f} s after the start of apply"
+        for name, talk in talks.items():
+            talk.server.settimeout(15)
+            assert talk.server.recv(100) == b"typed in the dark", f"{name}: it did not survive"
+            talk.both_speak()
+        assert udp.client_says(b"three") and udp.server_says(b"four")
+        assert (talks["out"].server.getpeername(), udp.peer) == seen, "another port than before"
+        assert not processes_of(home.fw)
 
 
 def test_confirm_keeps(lab):  # noqa: F811
