@@ -269,7 +269,8 @@ struct sp_frag {
 	sp_u64 born_ns; /* L */
 	sp_u32 nat4; /* L  IPv4 address, raw, that its pieces get: destination at ingress, source at egress; 0: none */
 	sp_u8 hook; /* L  where it was seen: enum sp_hook */
-	sp_u8 pad_[3];
+	sp_u8 pad_;
+	sp_u16 passed; /* L  bytes of its payload that have passed; all of them: it makes room when room is needed */
 	sp_u64 seen[SP_FRAG_WORDS]; /* L */
 };
 _Static_assert(sizeof(struct sp_frag) == 64 + 8 * SP_FRAG_WORDS, "frag");

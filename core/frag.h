@@ -6,7 +6,7 @@
  * Nothing is queued: a piece that overtakes its first one is dropped (DEVIATION from RFC 4787 REQ-14 a: "in any
  * order"). A bitmap of 8-byte blocks finds overlaps exactly: a piece that repeats what was seen is dropped alone,
  * one that overlaps in part condemns the datagram (RFC 5722 4, RFC 8200 4.5). Entries leave after 60 s (RFC 8200
- * 4.5).
+ * 4.5), or make room as soon as their datagram has passed whole.
  *
  * The lock of a set is the lock of its first entry.
  */
@@ -122,36 +122,52 @@ SP_GLOBAL int sp_frag_mark(struct sp_pkt *p, sp_u32 i)
 		f->total = p->frag_off + p->frag_len;
 	}
 	sp_frag_range(i, from, to, 1);
+	f->passed = (sp_u16)(f->passed + p->frag_len);
 	return SP_R_FRAGMENT;
 }
 
-/* A free or timed-out entry of the set: index + 1, or 0; it is made p's. The set's lock is held. */
+/* How little an entry of the set would be missed: 2 free or timed out, 1 all of its datagram has passed, 0 in use. */
+SP_INLINE int sp_frag_idle(const struct sp_frag *f, sp_u64 now_ns)
+{
+	if (!f->family || (sp_s64)(now_ns - f->born_ns) > (sp_s64)SP_FRAG_TIMEOUT_NS)
+		return 2;
+	return f->total && f->passed == f->total;
+}
+
+/* The entry of the set that would be missed least: index + 1; 0: all are in use. It is made p's. The set's lock is held. */
 SP_GLOBAL int sp_frag_open(struct sp_pkt *p, sp_u32 base)
 {
-	for (sp_u32 n = 0; n < SP_FRAG_WAYS; n++) {
-		struct sp_frag *f = sp_frag_at(base + n);
+	int best = 0, at = 0;
+	struct sp_frag *f;
 
-		if (!p || !f)
-			return 0;
-		if (f->family && (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS)
-			continue;
-		f->src = p->src;
-		f->dst.w[0] = sp_frag_dst(p);
-		f->dst.w[1] = p->dst.w[1];
-		f->id = p->frag_id;
-		f->proto = sp_frag_proto(p);
-		f->family = p->family;
-		f->zone = p->zone;
-		f->hook = p->hook;
-		f->nat4 = p->nat && !p->foreign ? p->new4 : 0;
-		f->poisoned = 0;
-		f->total = 0;
-		f->born_ns = p->now_ns;
-		for (sp_u32 w = 0; w < SP_FRAG_WORDS; w++)
-			f->seen[w] = 0;
-		return (int)(base + n) + 1;
+	if (!p)
+		return 0;
+	for (sp_u32 way = 0; way < SP_FRAG_WAYS; way++) {
+		f = sp_frag_at(base + way);
+		if (f && sp_frag_idle(f, p->now_ns) > best) {
+			best = sp_frag_idle(f, p->now_ns);
+			at = (int)(base + way) + 1;
+		}
 	}
-	return 0;
+	f = at ? sp_frag_at((sp_u32)at - 1) : SP_NULL;
+	if (!f)
+		return 0;
+	f->src = p->src;
+	f->dst.w[0] = sp_frag_dst(p);
+	f->dst.w[1] = p->dst.w[1];
+	f->id = p->frag_id;
+	f->proto = sp_frag_proto(p);
+	f->family = p->family;
+	f->zone = p->zone;
+	f->hook = p->hook;
+	f->nat4 = p->nat && !p->foreign ? p->new4 : 0;
+	f->poisoned = 0;
+	f->total = 0;
+	f->passed = 0;
+	f->born_ns = p->now_ns;
+	for (sp_u32 w = 0; w < SP_FRAG_WORDS; w++)
+		f->seen[w] = 0;
+	return at;
 }
 
 /* A piece that is not the first gets what the first one got. The set's lock is held. */

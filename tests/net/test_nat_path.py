@@ -180,3 +180,12 @@ def test_datagrams_that_the_path_cuts(home, size):
         for i in range(3):
             text = bytes([i]) * size
             assert udp.client_says(text) and udp.server_says(text)
+
+
+def test_many_datagrams_in_pieces(home):
+    """More than there is room for at a time, one after the other: what has passed whole takes none."""
+    with Udp(home.john, home.web, home.web4, 7048) as udp:
+        udp.client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
+        for i in range(700):
+            text = b"%04d" % i * 600
+            assert udp.client_says(text) and udp.server_says(text), i
