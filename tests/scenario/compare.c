@@ -35,6 +35,10 @@ static int compare_state(struct tengine *a, struct tengine *b, char *text, size_
 				 a->ops->name, sa->count[i], b->ops->name, sb->count[i]);
 			return -1;
 		}
+	if (sa->others != sb->others) {
+		snprintf(text, len, "only one of %s and %s knows that others translate", a->ops->name, b->ops->name);
+		return -1;
+	}
 	if (sa->sources != sb->sources) {
 		snprintf(text, len, "sources: %s counts %u, %s counts %u", a->ops->name, sa->sources, b->ops->name,
 			 sb->sources);

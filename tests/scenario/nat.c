@@ -7,10 +7,10 @@
 
 #include "script.h"
 
-/* "nat [pool] [ADDR...]": outside addresses by slot. Without `pool` sources are translated to the first only. */
+/* "nat [pool | each] [ADDR...]": outside addresses by slot. With neither, sources are translated to the first only. */
 int script_parse_nat(struct words *ws, struct script *s)
 {
-	const int pool = words_take(ws, "pool");
+	const int pool = words_take(ws, "pool"), all = pool || words_take(ws, "each");
 	sp_u8 addr[16], family;
 	sp_u16 port;
 
@@ -23,7 +23,7 @@ int script_parse_nat(struct words *ws, struct script *s)
 			break; /* another set-up word */
 		ws->at = ahead.at;
 		memcpy(&s->nat.slot[s->nat.slots].addr, addr, 4);
-		s->nat.slot[s->nat.slots].flags = pool ? SP_SLOT_MAPS | SP_SLOT_POOL : s->nat.slots ? 0 : SP_SLOT_MAPS;
+		s->nat.slot[s->nat.slots].flags = (all || !s->nat.slots ? SP_SLOT_MAPS : 0) | (pool ? SP_SLOT_POOL : 0);
 		s->nat.slots++;
 	}
 	if (!s->nat.slots) {
