@@ -559,6 +559,9 @@ SP_INLINE int sp_nat_wants(const struct sp_pkt *p, const struct sp_flow *f)
 	/* hairpin: the receiver sees the sender's outside address (RFC 4787 REQ-9) */
 	if (p->zone_out != SP_ZONE_OUTSIDE)
 		return f->zone_from != SP_ZONE_OUTSIDE && sp_alias_of(f, SP_ALIAS_INITIATOR);
+	/* what is older than the firewall, and was answered by its real address, keeps it */
+	if (f->line == SP_LINE_ADOPTED && (f->flags & SP_FLOW_ANSWERED) && f->zone_to == p->zone_out)
+		return 0;
 	return sp_is_private4(p->src.w32[0]) && !(more && (more->flags & SP_IMAGE_NAT_OFF));
 }
 

@@ -24,6 +24,9 @@ PUBLISHED = """table ip published {
 OTHERS_ADDRESS = """table ip nat {
     chain post { type nat hook postrouting priority srcnat; oifname "wan0" snat to 5.5.0.77; }
 }"""
+FILTER = """table inet filter {
+    chain forward { type filter hook forward priority filter; ct state established,related accept; }
+}"""
 FORWARD = "wan wan0\nlan lan0\nhost john = 10.1.0.2\nforward tcp/8080 to john:80\n"
 
 
@@ -211,3 +214,23 @@ def test_an_address_that_is_not_ours(gateway, mode):
         lab.sally.up("--mode", mode)
         tcp.both_speak()
         assert udp.client_says(b"three") and udp.server_says(b"four") and udp.seen()[0] == "5.5.0.77"
+
+
+@modes
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_the_kernel_tracks_untranslated(bare, mode, family):
+    """The outside may speak first in a conversation that is older than the firewall; nobody begins to translate it."""
+    lab = bare
+    nft(lab, FILTER)
+    web = lab.address("web", family)
+    with Tcp(lab.john, lab.web, web, 7001, family) as tcp, Udp(lab.john, lab.web, web, 7002, family) as udp:
+        tcp.both_speak()
+        assert udp.client_says(b"one") and udp.server_says(b"two")
+        assert tcp.seen()[0] == lab.address("john", family)
+        said = lab.sally.up("--mode", mode).stdout
+        assert taken_over(said) == 2, said
+        assert tcp.server_says(b"the far side first") and udp.server_says(b"the far side first")
+        tcp.both_speak()
+        assert udp.client_says(b"three") and udp.seen()[0] == lab.address("john", family)
+        assert udp.server_says(b"four")
+        assert not lab.sally.drops()
