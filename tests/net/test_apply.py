@@ -172,8 +172,8 @@ def test_a_line_taken_back_ends_its_conversations_at_once(lab, family):
             abort(tcp)
 
 
-def test_more_than_a_hundred_applies_cost_nobody_a_packet(lab):
-    """One conversation loses its line again and again; next to it iperf3 runs. Every drop is accounted for."""
+def test_many_applies_cost_nobody_a_packet(lab):
+    """One conversation loses its line again and again; next to it iperf3 runs. (test_apply_many.py has a thousand.)"""
     files = [write(lab, permit(lab, "tcp/5201, tcp/5202")), write(lab, permit(lab, "tcp/5201, udp/7102"))]
     lab.sally("apply", files[0])
     server = lab.john.start("iperf3", "-s", "-p", 5201, "-1")
@@ -185,7 +185,7 @@ def test_more_than_a_hundred_applies_cost_nobody_a_packet(lab):
              .count("\n") >= 3)
     lost = 0
     with Udp(lab.stranger, lab.john, lab.john4, 7102) as udp:
-        for i in range(60):
+        for i in range(15):
             lab.sally("apply", files[1])
             assert udp.client_says(b"in %d" % i), f"round {i}: permitted, but lost"
             lab.sally("apply", files[0])

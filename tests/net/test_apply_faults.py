@@ -26,7 +26,7 @@ from talk import Tcp
 from test_apply import guarded
 
 SWEEP = os.environ.get("SP_SWEEP") == "1"
-LAST, LAST_OF_MOVES, OTHERS = (18, 1), (60, 4), 4  # system calls of each command that are tried
+LAST, LAST_OF_MOVES, OTHERS = (18, 1), (60, 6), 4  # system calls of each command that are tried
 TALK, ALIVE = 7101, 7100
 OF = {"old": (7201, 7203), "new": (7202, 7204)}
 PORTS = sorted(OF["old"] + OF["new"])
@@ -195,15 +195,17 @@ def check(box, command, done, what):
 
 
 def system_calls(box, command):
-    """Their names, of an undisturbed run."""
-    COMMANDS[command][0](box)
+    """Their names, of an undisturbed run that did not have to wait for a lock, if there is one in ten."""
     trace = box.dir.parent / f"{box.dir.name}.trace"
-    try:
+    for _ in range(10):
+        COMMANDS[command][0](box)
         done = box.lab.fw.run("strace", "-qq", "-o", trace, SALLY, *words_of(box, command))
         check(box, command, done, "undisturbed")
-        return re.findall(r"^(\w+)\(", trace.read_text(), re.M)
-    finally:
-        trace.unlink(missing_ok=True)
+        calls = re.findall(r"^(\w+)\(", trace.read_text(), re.M)
+        trace.unlink()
+        if "clock_nanosleep" not in calls:
+            break
+    return calls
 
 
 def points(calls, last):
@@ -228,9 +230,9 @@ def killed(box, command, last=LAST):
     missed = 0
     for at in points(calls, last):
         done = disturb(box, command, calls, at, "signal=KILL")
-        # one that was made because a lock was taken is not made each time
-        missed += done.returncode != -signal.SIGKILL and calls[at - 1] not in ("flock", "clock_nanosleep")
-        assert done.returncode in (-signal.SIGKILL, 0) and missed <= 3, f"call {at} of {len(calls)}: not killed: {done}"
+        # one that was made because a lock was taken, or memory was short, is not made each time
+        missed += done.returncode != -signal.SIGKILL
+        assert done.returncode in (-signal.SIGKILL, 0) and missed <= 3 + at // 20, f"call {at}: not killed: {done}"
         check(box, command, done, f"killed at call {at} of {len(calls)}, {calls[at - 1]}")
 
 
