@@ -333,6 +333,17 @@ def test_a_full_disk(box, small_disk):
     assert box.let_in() == MORE
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_bpf_file_system(box, command):
+    """As after `umount`: what is pinned can not be found, is in force all the same, and nothing else is."""
+    COMMANDS[command][0](box)
+    words = " ".join(f"'{word}'" for word in words_of(box, command))
+    done = box.lab.fw.run("unshare", "-m", "-p", "-f", "--propagation", "private", "--mount-proc", "sh", "-ec",
+                          f"umount -l /sys/fs/bpf; exec '{SALLY}' {words}", check=False)
+    assert done.returncode == 4 and "not up" in done.stderr, done
+    check(box, command, done, "without a BPF file system")
+
+
 def test_output_that_nobody_can_take(box):
     """A full standard output does not undo what is in force, and is told."""
     begin_with_old(box)
