@@ -204,6 +204,16 @@ static int may_lack(const struct sp_live *l, struct sp_zoning *zoning)
 	return rc;
 }
 
+/* Ports of addresses are laid out by `up`. */
+static void show_pool(const struct sp_live *l, const struct sp_image_line *image)
+{
+	const sp_u32 pool = sp_image_line1(image)->pool_count, slots = l->t.nat->slots;
+
+	if (slots && pool > slots)
+		printf("  only %u of the %u addresses of the pool are used, until 'sally down' and 'sally up' make room\n",
+		       slots, pool);
+}
+
 /* What is to change, and the zones that the interfaces get. */
 static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning)
 {
@@ -213,6 +223,7 @@ static int show(struct sp_live *l, const struct sp_policy *policy, const struct 
 		rc = sp_config_zoning(policy, image->v, zoning);
 	if (!rc)
 		rc = may_lack(l, zoning);
+	show_pool(l, image->v);
 	return rc ? rc : show_zones(l, image->v, zoning);
 }
 

@@ -144,13 +144,15 @@ static int fill(struct sp_nat_addrs *nat, const struct sp_links *links, const st
 		set_slot(nat, i, was[i] && k < w.n ? &w.v[k] : &nothing);
 	}
 	for (int k = 0; k < w.n; k++) {
-		const int i = done[k] ? 0 : free_slot(nat, was, (w.v[k].flags & SP_SLOT_MAPS) != 0);
+		const int maps = (w.v[k].flags & SP_SLOT_MAPS) != 0;
+		int i = done[k] ? 0 : free_slot(nat, was, maps);
 
-		if (i < 0) {
+		/* without ports nothing is translated to it, but `forward` lines answer there */
+		if (i < 0 && maps)
+			i = free_slot(nat, was, 0);
+		if (i < 0)
 			w.lost++;
-			continue;
-		}
-		if (!done[k])
+		else if (!done[k])
 			set_slot(nat, i, &w.v[k]);
 	}
 	__atomic_store_n(&nat->used, SP_NAT_SLOTS, __ATOMIC_SEQ_CST);

@@ -107,8 +107,8 @@ struct sp_loaded {
 	struct sally_xdp *xdp; /* NULL: not wanted */
 };
 /* Outside addresses for which there are ports: what is translated at the same time without down and up. */
-sp_u32 sp_load_slots(const struct sp_config *config);
-int sp_load(struct sp_loaded *l, const struct sp_config *config, int with_xdp, struct sp_err *err);
+sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line *image);
+int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, int with_xdp, struct sp_err *err);
 int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
 void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);

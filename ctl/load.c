@@ -9,19 +9,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../core/policy_abi.h"
 #include "internal.h"
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
 
 #define SP_SLOTS_DEFAULT 4 /* 12 MB */
 
-sp_u32 sp_load_slots(const struct sp_config *config)
+sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line *image)
 {
-	return config->flags & SP_CONFIG_GATEWAY ? SP_SLOTS_DEFAULT : 0;
+	const sp_u32 pool = image ? ((const struct sp_image_more *)&image[1])->pool_count : 0;
+	sp_u32 slots = pool + SP_SLOTS_DEFAULT;
+
+	if (slots > SP_NAT_SLOTS)
+		slots = SP_NAT_SLOTS;
+	return config->flags & SP_CONFIG_GATEWAY ? slots : 0;
 }
 
 /* How many elements the maps have that depend on the size of the table; the others say it themselves. */
-static sp_u32 map_elements(const char *name, const struct sp_config *config)
+static sp_u32 map_elements(const char *name, const struct sp_config *config, sp_u32 slots)
 {
 	if (!strcmp(name, "sp_sets"))
 		return config->sets;
@@ -32,17 +38,17 @@ static sp_u32 map_elements(const char *name, const struct sp_config *config)
 	if (!strcmp(name, "sp_sketch"))
 		return SP_SKETCH_ROWS * SP_SKETCH_ROW;
 	if (!strcmp(name, "sp_ports"))
-		return sp_load_slots(config) ? sp_load_slots(config) * SP_NAT_PORTS : 1;
+		return slots ? slots * SP_NAT_PORTS : 1;
 	return 0;
 }
 
-static int size_maps(struct bpf_object *obj, const struct sp_config *config)
+static int size_maps(struct bpf_object *obj, const struct sp_config *config, sp_u32 slots)
 {
 	struct bpf_map *map;
 	int rc = 0;
 
 	bpf_object__for_each_map(map, obj) {
-		sp_u32 n = map_elements(bpf_map__name(map), config);
+		sp_u32 n = map_elements(bpf_map__name(map), config, slots);
 
 		if (n && !rc)
 			rc = bpf_map__set_max_entries(map, n);
@@ -81,19 +87,19 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 			  "%s%s%s; -v shows more", strerror(-rc), *said ? ": " : "", said);
 }
 
-int sp_load(struct sp_loaded *l, const struct sp_config *config, int with_xdp, struct sp_err *err)
+int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, int with_xdp, struct sp_err *err)
 {
 	int rc;
 
 	memset(l, 0, sizeof(*l));
 	sp_log_init();
 	l->tc = sally_tc__open();
-	rc = l->tc ? size_maps(l->tc->obj, config) : -errno;
+	rc = l->tc ? size_maps(l->tc->obj, config, slots) : -errno;
 	if (!rc)
 		rc = sally_tc__load(l->tc);
 	if (!rc && with_xdp) {
 		l->xdp = sally_xdp__open();
-		rc = l->xdp ? size_maps(l->xdp->obj, config) : -errno;
+		rc = l->xdp ? size_maps(l->xdp->obj, config, slots) : -errno;
 		if (!rc)
 			rc = share_maps(l->xdp->obj, l->tc->obj);
 		if (!rc)

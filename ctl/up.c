@@ -97,7 +97,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 	if (rc)
 		return rc;
 	*r->live.t.config = *config;
-	r->live.t.nat->slots = sp_load_slots(config);
+	r->live.t.nat->slots = sp_load_slots(config, r->up->image);
 	if (r->live.t.nat->slots) {
 		rc = sp_addresses_fill(r->live.t.nat, &r->up->links, r->up->image, err);
 		rc = rc < 0 ? rc : 0;
@@ -194,7 +194,7 @@ static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
 	int rc = make_config(r->up, cookie, &config, err);
 
 	if (!rc)
-		rc = sp_load(&r->loaded, &config, any_wants_xdp(r->up), err);
+		rc = sp_load(&r->loaded, &config, sp_load_slots(&config, r->up->image), any_wants_xdp(r->up), err);
 	if (!rc)
 		rc = prepare_tables(r, &config, err);
 	if (!rc)

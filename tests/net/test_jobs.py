@@ -215,3 +215,21 @@ def test_office_nothing_else(town):
         assert town.refused(town.outside, to, port, STRANGER6 if ":" in to else STRANGER)
     assert town.refused(town.outside, town.web4, 80, STRANGER)
     assert town.refused(town.outside, "192.168.1.2", 22, OFFICE)
+
+
+def test_a_pool_has_room(bare, tmp_path):
+    """`up` makes room for the ports of each address; a larger pool that comes later is told to be larger."""
+    small, large = tmp_path / "small.conf", tmp_path / "large.conf"
+    small.write_text("nat pool 5.9.0.0/28\n")
+    large.write_text("nat pool 5.9.0.0/27\n")
+    bare.sally.up("--flows", 1000, "--config", small)
+    slots = bare.sally.status()["translation"]
+    assert sum(slot["pool"] and slot["maps"] for slot in slots) == 16, slots
+    assert [slot["maps"] for slot in slots if slot["interface"] == "wan0"] == [True]
+    kept = [slot["address"] for slot in slots]
+    said = bare.sally("apply", large).stdout
+    assert "only 20 of the 32 addresses of the pool are used, until 'sally down' and 'sally up' make room" in said, said
+    slots = bare.sally.status()["translation"]
+    assert sum(slot["maps"] for slot in slots) == 20
+    assert [slot["address"] for slot in slots][:17] == kept, "an address that stays keeps its place"
+    assert "for so many addresses only" in bare.sally("status").stdout
