@@ -5,6 +5,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import tempfile
 import threading
@@ -150,6 +151,7 @@ class Gateway:
         stage, lab = self.stage, self.lab
         watch.process.kill()
         watch.process.wait(10)
+        kill_sallyd(lab)
         page = lab.john.run("curl", "-gsS", "-m", 10, f"http://[{lab.web6}]/", check=False)
         stage.step(16, "Every process of Sallyport is killed: John reads on (IPv6 this time), and is still guarded.",
                    page.stdout == "hello John\n" and not knock(lab.stranger, lab.john4, 80),
@@ -157,6 +159,13 @@ class Gateway:
         show(stage, lab.fw, "flows")
         done = show(stage, lab.fw, "status", most=40)
         stage.step(17, "And the books are right.", "uninvited" in done.stdout)
+
+
+def kill_sallyd(lab):
+    """The one of this firewall, whose number a second one is told."""
+    second = lab.fw.run(os.path.join(os.path.dirname(SALLY), "sallyd"), check=False)
+    os.kill(int(second.stderr.split("running here already, process ")[1]), signal.SIGKILL)
+    wait_for("the end of sallyd", lambda: not lab.sally.status()["sallyd"])
 
 
 def brief(flow):
