@@ -8,7 +8,7 @@ import struct
 import time
 
 logging.getLogger("scapy").setLevel(logging.ERROR)  # it warns of routes that nobody needs
-from scapy.all import IP, UDP, Ether, ICMPv6DestUnreach, ICMP, IPv6, Raw  # noqa: E402
+from scapy.all import ICMP, IP, UDP, Ether, ICMPv6DestUnreach, ICMPv6ND_NA, ICMPv6ND_NS, IPv6, Raw  # noqa: E402
 
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
@@ -29,6 +29,10 @@ def tagged(data, beside):
             if status & TP_STATUS_VLAN_VALID:
                 return data[:12] + struct.pack("!HH", kind or 0x8100, tci) + data[12:]
     return data
+
+
+def is_neighbour(frame):
+    return frame.haslayer(ICMPv6ND_NS) or frame.haslayer(ICMPv6ND_NA)
 
 
 class Wire:
@@ -61,17 +65,17 @@ class Wire:
         for _ in self.received(0.01):
             pass
 
-    def answers(self, src, dst, *frames):
+    def answers(self, src, dst, *frames, any_address=False):
         """
-        Sends frames; returns what comes back to address src, until a marker that follows them from src to dst has been
-        answered twice. So nothing waits for a silence.
+        Sends frames; returns what comes back to address src (or any), until a marker that follows them from src to dst has
+        been answered twice. So nothing waits for a silence.
         """
         self.drain()
         for frame in frames:
             self.sock.send(frame)
-        return self._until_answered(src, dst) + self._until_answered(src, dst)
+        return [frame for _ in range(2) for frame in self._until_answered(src, dst, any_address)]
 
-    def _until_answered(self, src, dst):
+    def _until_answered(self, src, dst, any_address):
         token = b"marker-%d." % next(self.serial)
         packet = (IPv6 if ":" in src else IP)(src=src, dst=dst) / UDP(sport=40000, dport=MARKER_PORT) / token
         deadline = time.monotonic() + 10
@@ -83,7 +87,9 @@ class Wire:
                 ip = frame.getlayer(IP) or frame.getlayer(IPv6)
                 if token in data:
                     return got
-                if ip is not None and ip.dst == src and frame.dst == self.mac and b"marker-" not in data:
+                if ip is None or frame.dst != self.mac or b"marker-" in data or is_neighbour(frame):
+                    continue
+                if any_address or ip.dst == src:
                     got.append(data)
         raise AssertionError(f"the marker was not answered; but {[Ether(data).summary() for data in got]}")
 
