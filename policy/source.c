@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,25 +11,39 @@
 
 #include "internal.h"
 
+#define PIPE_WAIT_MS 5000
 #define NETS_ERRORS 5 /* of one file of networks that are shown one by one */
 
 /* ---- the file system --------------------------------------------------------------------------- */
 
-static int read_all(int fd, size_t max, char **data, size_t *len)
+/* A pipe that nobody has written to yet looks like one that is at its end. 0, or a negative errno. */
+static int wait_for_writer(int fd)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	int rc;
+
+	do
+		rc = poll(&p, 1, PIPE_WAIT_MS);
+	while (rc < 0 && errno == EINTR);
+	return rc > 0 ? 0 : rc ? -errno : -ETIMEDOUT;
+}
+
+static int read_all(int fd, int is_pipe, size_t max, char **data, size_t *len)
 {
 	size_t n = 0, room = 65536;
 	char *buf = malloc(room), *more;
 
 	while (buf) {
-		ssize_t got = read(fd, buf + n, room - n);
+		int rc = is_pipe ? wait_for_writer(fd) : 0;
+		ssize_t got = rc ? -1 : read(fd, buf + n, room - n);
 
-		if (got < 0 && errno == EINTR)
+		if (!rc && got < 0)
+			rc = -errno;
+		if (rc == -EINTR || (rc == -EAGAIN && is_pipe))
 			continue;
-		if (got < 0 || n + (size_t)got > max) {
-			int rc = got < 0 ? -errno : -EFBIG;
-
+		if (rc || n + (size_t)got > max) {
 			free(buf);
-			return rc;
+			return rc ? rc : -EFBIG;
 		}
 		n += (size_t)got;
 		if (!got) {
@@ -50,7 +65,7 @@ static int read_all(int fd, size_t max, char **data, size_t *len)
 static int files_read(void *ctx, const char *path, size_t max, char **data, size_t *len)
 {
 	int is_stdin = !strcmp(path, "-"), rc;
-	/* not to hang on a pipe that nobody writes to */
+	/* not to hang for ever on a pipe that nobody writes to */
 	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
@@ -61,7 +76,7 @@ static int files_read(void *ctx, const char *path, size_t max, char **data, size
 	else if (S_ISDIR(st.st_mode))
 		rc = -EISDIR;
 	else
-		rc = read_all(fd, max, data, len);
+		rc = read_all(fd, !is_stdin && S_ISFIFO(st.st_mode), max, data, len);
 	if (!is_stdin)
 		close(fd);
 	return rc;
@@ -153,6 +168,7 @@ int sp_source_open(struct sp_policy *p, const char *name, size_t max, const stru
 				 rc == -ENOENT	 ? "no such file"
 				 : rc == -EISDIR ? "it is a folder"
 				 : rc == -EACCES ? "not permitted"
+				 : rc == -ETIMEDOUT ? "a pipe that nobody writes to"
 						 : strerror(-rc));
 	return rc ? rc : 1;
 }

@@ -9,13 +9,16 @@ or the new one, a conversation that both permit has not noticed, and the next co
 SP_SWEEP=1 tries every system call; without it the last ones of each command, where it acts, and some of the others.
 """
 
+import fcntl
 import os
 import re
 import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -366,7 +369,7 @@ INCLUDES = {
     "nothing but zeros": lambda d: (d / "a.conf").write_bytes(bytes(5000)),
     "five megabytes": lambda d: (d / "a.conf").write_text("# x\n" * 1_300_000),
 }
-HARMLESS = {"empty device", "pipe that nobody writes to"}  # both are empty
+HARMLESS = {"empty device"}
 
 
 @pytest.mark.parametrize("what", INCLUDES)
@@ -382,6 +385,32 @@ def test_an_include_that_can_not_be_read(box, what, tmp_path):
     assert done.returncode == 1 and done.stderr.rstrip().endswith("nothing has changed"), done
     assert box.in_force() == "old"
     box.session.both_speak()
+
+
+def test_a_pipe_whose_writer_is_slow(box, tmp_path):
+    """All that is written is read, not what happens to be there."""
+    begin_with_old(box)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    half = len(FILES["new"]) // 2
+
+    def write():
+        with open(pipe, "w", encoding="ascii") as file:
+            file.write(FILES["new"][:half])
+            file.flush()
+            wait_for("the reader to have read it", lambda: not unread(file), 10, 0.01)
+            file.write(FILES["new"][half:])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    done = box.lab.sally("apply", "--no-trial", pipe)
+    writer.join()
+    assert done.returncode == 0 and box.in_force() == "new"
+
+
+def unread(file):
+    """Bytes in a pipe."""
+    return struct.unpack("i", fcntl.ioctl(file.fileno(), termios.FIONREAD, bytes(4)))[0]
 
 
 def test_files_that_come_and_go(box, tmp_path):
