@@ -109,6 +109,61 @@ def test_datagrams_of_every_size(home, checked, offloads):
         home.offloads(True)
 
 
+def folded(*words):
+    """One's complement sum (RFC 1071)."""
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total
+
+
+def awkward(source, destination):
+    """
+    Payloads of two bytes with which the checksum of a UDP datagram between these (address, port) is 0, which must be sent as
+    0xffff, or is just what an unfinished one would be; and their neighbours.
+    """
+    addresses = [int.from_bytes(socket.inet_aton(a)[i:i + 2], "big") for a in (source[0], destination[0]) for i in (0, 2)]
+    pseudo = folded(*addresses, socket.IPPROTO_UDP, 10)
+    rest = folded(pseudo, source[1], destination[1], 10)
+    targets = {0, pseudo, pseudo ^ 0xffff}
+    found = {x for x in range(65536) if folded(rest, x) ^ 0xffff in targets}
+    return {(x + step & 0xffff).to_bytes(2, "big") for x in found for step in (-1, 0, 1)}
+
+
+@pytest.fixture
+def zero_checksums(home):
+    """Counts datagrams for the test that say they have no checksum, where they arrive."""
+    for ns in (home.john, home.web):
+        ns.run("nft", "-f", "-", stdin="""table ip sums { counter zero { }
+            chain pre { type filter hook prerouting priority -300;
+                udp dport { 40061, 7013 } udp checksum 0 counter name zero
+            }
+            }""")
+    yield lambda: sum(int(ns.run("nft", "list", "counter", "ip", "sums", "zero").stdout.split("packets ")[1].split()[0])
+                      for ns in (home.john, home.web))
+    for ns in (home.john, home.web):
+        ns.run("nft", "delete", "table", "ip", "sums")
+
+
+def test_awkward_checksums(home, zero_checksums):
+    """Before translation and after, there and back: no checksum is lost, or taken for an unfinished one."""
+    home.offloads(False)
+    try:
+        with Udp(home.john, home.web, home.web4, 7013, source=40061) as udp:
+            assert udp.client_says(b"hello") and udp.seen() == (home.fw4, 40061)
+            for text in awkward((home.john4, 40061), (home.web4, 7013)) | awkward((home.fw4, 40061), (home.web4, 7013)):
+                assert udp.client_says(text), text.hex()
+            for text in awkward((home.web4, 7013), (home.john4, 40061)) | awkward((home.web4, 7013), (home.fw4, 40061)):
+                assert udp.server_says(text), text.hex()
+        assert zero_checksums() == 0
+        with Udp(home.john, home.web, home.web4, 7013, source=40061) as udp:
+            udp.client.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+            assert udp.client_says(b"I have none")
+        assert zero_checksums() == 1, "what had none before has none afterwards"
+    finally:
+        home.offloads(True)
+
+
 @pytest.mark.beyond_nft
 @pytest.mark.parametrize("kind", [Tcp, Udp])
 def test_ports_are_kept_where_that_is_free(home, kind):

@@ -3,8 +3,8 @@
 
 import pytest
 
-from lab import grown
-from talk import Tcp
+from lab import grown, wait_for
+from talk import Tcp, Udp
 from test_nat import iperf
 from test_nat_forward import Watched
 
@@ -49,6 +49,28 @@ def test_from_a_port_that_somebody_else_holds(home, offloads):
         assert mary.seen()[1] == 40082
         whole(home, home.john, home.web4, 5201, "--cport", 40082)
         mary.both_speak()
+
+
+def test_changes_beside_running_conversations(home):
+    """The configuration changes forty times; what its lines still permit, and what needs none, loses nothing."""
+    home.put(*LINES)
+    home.forget()
+    others = ("nat open", "forward tcp/7082 to 192.168.1.3", "block 5.5.77.0/24", "forward udp/7080 to 192.168.1.3")
+    before = home.drops()
+    running = [ns.start("iperf3", "-c", address, "-p", port, "--bidir", "-b", "20M", "-t", 60, "--connect-timeout", 5000)
+               for ns, address, port in ((home.john, home.web4, 5201), (home.stranger, home.fw4, 7080))]
+    for ns in (home.john, home.stranger):
+        wait_for("iperf3 at work", lambda: ns.run("ss", "-Htn", "state", "established").stdout.count("\n") >= 3)
+    for i in range(40):
+        home.put(LINES[0], *(line for bit, line in enumerate(others) if i >> bit & 1))
+        with Udp(home.mary, home.web, home.web4, 7083) as udp:
+            assert udp.client_says(b"who am I?") and udp.seen()[0] == home.fw4 and udp.server_says(b"the door")
+    assert all(process.poll() is None for process in running)
+    assert not grown(before, home.drops())
+    for ns in (home.john, home.stranger):
+        assert ns.run("ss", "-Htn", "state", "established").stdout.count("\n") >= 3, ns.role
+    for process in running:
+        home.end(process)
 
 
 def test_datagrams_to_another_port(home, offloads):

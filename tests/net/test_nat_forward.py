@@ -149,6 +149,39 @@ def test_an_exception_for_some(home):
             tcp.both_speak()
 
 
+@pytest.mark.beyond_nft
+@both
+def test_block_beats_it(home, family):
+    home.put(WWW, "forward tcp/7032 to box", "block 5.5.2.0/24, 2a00:2:0:2::/64")
+    at = door(home, family, home.www6)
+    refused(home, home.stranger, at, 7032, reason="blocked", family=family)
+    with Tcp(home.web, home.www, at, 7032, family) as tcp:
+        tcp.both_speak()
+
+
+def test_all_ports_to_one_host(home):
+    """
+    The exposed host of a home router. What the machine itself and others inside began stays theirs, and they still get
+    outside ports; what nobody began is his.
+    """
+    home.put("forward tcp/1-65535, udp/1-65535 to 192.168.1.10")
+    with Watched(home):
+        with Tcp(home.john, home.web, home.web4, 7033, source=40051) as john, \
+                Tcp(home.fw, home.web, home.web4, 7034) as own, Udp(home.mary, home.web, home.web4, 7035) as mary:
+            assert mary.client_says(b"Mary") and mary.seen()[0] == home.fw4
+            for tcp in (john, own):
+                tcp.both_speak()
+                assert tcp.seen()[0] == home.fw4
+            for port in (1, 7036, 65535):
+                with Tcp(home.stranger, home.www, home.fw4, port) as tcp:
+                    tcp.both_speak()
+            with Udp(home.stranger, home.www, home.fw4, 7037) as udp:
+                assert udp.client_says(b"anybody?") and udp.server_says(b"www")
+            for tcp in (john, own):
+                tcp.both_speak()
+            assert mary.server_says(b"hello Mary")
+
+
 @both
 def test_datagrams(home, family):
     """Answers come from the door; datagrams in pieces, both ways."""
@@ -227,6 +260,23 @@ def test_the_way_to_the_server_narrows_inside(home, who, family):
         wait_for("the error", lambda: learnt(home, visitor, family, at) == DEEP_MTU)
         assert udp.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EMSGSIZE
         assert udp.client_says(b"x" * 1200) and udp.server_says(b"y" * 1200)
+
+
+@both
+def test_the_way_to_the_visitor_narrows_outside(home, family):
+    """A router outside cannot pass on what the server sends: its error is about a packet of the door's."""
+    home.put(WWW, "forward tcp/7031 to box")
+    home.narrow(home.router, f"{home.stranger4}/32", f"{home.stranger6}/128", "s0", DEEP_MTU)
+    home.forget_paths()
+    visitor = home.address("stranger", family)
+    try:
+        with Watched(home), Tcp(home.stranger, home.www, door(home, family, home.www6), 7031, family) as tcp:
+            assert tcp.server_says(b"y" * 100_000) and tcp.client_says(b"x" * 100_000)
+        assert learnt(home, home.www, family, visitor) == DEEP_MTU
+    finally:
+        for to in (f"{home.stranger4}/32", f"{home.stranger6}/128"):
+            home.router.run("ip", "route", "del", to)
+        home.forget_paths()
 
 
 @pytest.mark.parametrize("who", ["stranger", "mary"])
