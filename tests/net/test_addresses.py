@@ -3,9 +3,11 @@
 
 import contextlib
 import os
+import queue
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -24,6 +26,24 @@ def gateway(bare):
     bare.router.run("ip", "route", "del", "10.1.0.0/24")
     bare.fw.sysctl("net.ipv4.conf.all.promote_secondaries=1", "net.ipv4.conf.wan0.promote_secondaries=1")
     return bare
+
+
+class Foreground:
+    """sallyd -f, and what it says, line by line."""
+
+    def __init__(self, lab):
+        self.process = lab.fw.start(SALLYD, "-f", stderr=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        assert "watches" in self.line()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.put(line)
+
+    def line(self, seconds=20):
+        return self.lines.get(timeout=seconds)
 
 
 def second_outside(lab):
@@ -176,8 +196,7 @@ def test_one_for_each_firewall_and_none_without(gateway):
     assert lab.fw.run(SALLYD, "--nonsense", check=False).returncode == 2
     assert lab.fw.run(SALLYD, "nonsense", check=False).returncode == 2
     assert not lab.sally.up() is None and not lab.sally.status()["sallyd"], "--no-daemon starts none"
-    watching = lab.fw.start(SALLYD, "-f", stderr=subprocess.PIPE, text=True)
-    assert "watches" in watching.stderr.readline()
+    watching = Foreground(lab)
     wait_for("it to be seen", lambda: lab.sally.status()["sallyd"])
     # in the foreground nsenter has become it, so it has the number that was started
     assert holder(lab) == watching.pid
@@ -188,8 +207,8 @@ def test_one_for_each_firewall_and_none_without(gateway):
         assert int(status[which], 16) & ~kept == 0, (which, status[which])
     assert int(status["CapInh"], 16) == 0 and status["NoNewPrivs"] == "1"
     lab.sally.down()
-    assert watching.wait(10) == 0
-    assert "taken down" in watching.stderr.read()
+    assert "taken down" in watching.line()
+    assert watching.process.wait(10) == 0
 
 
 def test_what_a_line_logs(gateway, tmp_path):
@@ -198,16 +217,15 @@ def test_what_a_line_logs(gateway, tmp_path):
     config = tmp_path / "sally.conf"
     config.write_text("open tcp/7001 log\nopen tcp/7002\nblock from 5.5.2.2 log\n".replace("block from", "block"))
     lab.sally.up("--config", config)
-    watching = lab.fw.start(SALLYD, "-f", stderr=subprocess.PIPE, text=True)
-    assert "watches" in watching.stderr.readline()
+    watching = Foreground(lab)
     with Tcp(lab.web, lab.fw, lab.fw4, 7002) as quiet, Tcp(lab.web, lab.fw, lab.fw4, 7001) as told:
         quiet.both_speak()
         told.both_speak()
-        line = watching.stderr.readline()
+        line = watching.line()
         assert "let in tcp 5.5.1.2:" in line and " -> 5.5.0.1:7001 at wan0: " in line and "line open-tcp" in line, line
         with lab.stranger.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"let me in", (lab.fw4, 7003))
-        line = watching.stderr.readline()
+        line = watching.line()
         assert "stopped udp 5.5.2.2:" in line and "blocked" in line and "line block" in line, line
 
 
@@ -215,8 +233,7 @@ def test_it_sleeps_when_nothing_happens(gateway):
     """No busy loop: packets, however many, do not wake it."""
     lab = gateway
     lab.sally.up()
-    watching = lab.fw.start(SALLYD, "-f", stderr=subprocess.PIPE, text=True)
-    assert "watches" in watching.stderr.readline()
+    watching = Foreground(lab)
 
     def switches():
         with open(f"/proc/{watching.pid}/status", encoding="ascii") as file:
