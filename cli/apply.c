@@ -182,7 +182,18 @@ static int show_zones(const struct sp_live *l, const struct sp_image_line *image
 	return SP_EXIT_OK;
 }
 
-/* Interfaces that the configuration in force names as well may be gone for now. */
+/* sallyd will guard it in the zone that it had; to change that, it must be there. */
+static void show_lacking(const struct sp_place *was, const struct sp_zoning *zoning)
+{
+	for (int i = 0; i < zoning->count; i++)
+		if (!strcmp(zoning->place[i].name, was->name))
+			return;
+	if (!if_nametoindex(was->name))
+		printf("  %s is not there: should it come back, it is %s as before, unless 'sally down' and 'sally up' come "
+		       "first\n", was->name, sp_zone_name(was->zone));
+}
+
+/* Interfaces that the configuration in force has in the same zone may be gone for now. */
 static int may_lack(const struct sp_live *l, struct sp_zoning *zoning)
 {
 	static struct sp_zoning before;
@@ -197,7 +208,10 @@ static int may_lack(const struct sp_live *l, struct sp_zoning *zoning)
 	rc = sp_config_zoning_before(image, &before, &policy);
 	for (int i = 0; !rc && i < zoning->count; i++)
 		for (int k = 0; k < before.count; k++)
-			zoning->place[i].may_lack |= !strcmp(zoning->place[i].name, before.place[k].name);
+			zoning->place[i].may_lack |= zoning->place[i].zone == before.place[k].zone &&
+						     !strcmp(zoning->place[i].name, before.place[k].name);
+	for (int k = 0; !rc && k < before.count; k++)
+		show_lacking(&before.place[k], zoning);
 	if (policy)
 		sp_policy_free(policy);
 	sp_generation_unmap(image, n);

@@ -261,6 +261,10 @@ def test_an_interface_that_is_gone_for_now(lab):
     lab.fw.run("ip", "link", "del", "ppp9")
     assert "in force" in put(lab, *THREE, "zone guests = ppp9", "open ssh")
     lab.sally("undo")
+    # but what it is to be is settled when it is there
+    done = lab.fw.run(SALLY, "apply", write(lab, "wan wan0", "lan lan0, ppp9", "zone dmz = dmz0"), check=False)
+    assert done.returncode == 2 and "there is no interface 'ppp9' here" in done.stderr
+    assert "  ppp9 is not there: should it come back, it is guests as before" in put(lab, *THREE)
     done = lab.fw.run(SALLY, "apply", write(lab, *THREE, "zone guests = ppp7"), check=False)
     assert done.returncode == 2 and "there is no interface 'ppp7' here" in done.stderr
 
