@@ -18,6 +18,7 @@
 #include "captures.h"
 #include "host/capture.h"
 #include "tests/scenario/engine_api.h"
+#include "tests/scenario/packet.h"
 
 #define CAPACITY 4096
 #define NO_ANSWER 0xff /* this engine can not be shown this packet */
@@ -42,6 +43,7 @@ static int run_capture(struct tengine *t, const struct cap *cap, int swapped, co
 {
 	static struct sp_capture c;
 	static struct pairs sides;
+	static sp_u8 onward[PKT_MAX];
 	sp_u64 first_ns = 0;
 	char path[512];
 	int got = 0;
@@ -75,7 +77,7 @@ static int run_capture(struct tengine *t, const struct cap *cap, int swapped, co
 		if (like && like->packet[out->packets].verdict == NO_ANSWER)
 			err = -ENOTSUP;
 		else
-			err = t->ops->judge(t, &in, &r);
+			err = t->ops->judge(t, &in, onward, &r);
 		if (err && err != -ENOTSUP) {
 			fprintf(stderr, "%s: packet %llu: engine %s failed: %s\n", cap->file, p.number, t->ops->name,
 				strerror(-err));
