@@ -42,7 +42,8 @@ static void fragment_event_and_test_have_no_holes(void **state)
 	NEXT_TO(sp_frag, total, born_ns);
 	NEXT_TO(sp_frag, born_ns, nat4);
 	NEXT_TO(sp_frag, nat4, hook);
-	NEXT_TO(sp_frag, pad_, seen);
+	NEXT_TO(sp_frag, pad_, passed);
+	NEXT_TO(sp_frag, passed, seen);
 	NEXT_TO(sp_event, time_ns, src);
 	NEXT_TO(sp_event, dst, sport);
 	NEXT_TO(sp_event, dport, ifindex);
