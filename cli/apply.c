@@ -228,10 +228,35 @@ static void show_pool(const struct sp_live *l, const struct sp_image_line *image
 		       slots, pool);
 }
 
-/* What is to change, and the zones that the interfaces get. */
-static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning)
+/* The addresses of two pools would be in use at the same time, for either policy. */
+static int check_trial(const struct sp_live *l, const struct sp_image_line *image)
 {
-	int rc = show_change(l, image);
+	const struct sp_image_line *old;
+	const sp_u32 *a, *b;
+	struct sp_err err;
+	sp_u32 n, n_a, n_b = 0;
+	int differs;
+
+	if (sp_generation_open(l, sp_generation_now(l, NULL), &old, &n, &err))
+		return sp_fail_err(&err);
+	a = sp_image_pool(image, &n_a);
+	b = old ? sp_image_pool(old, &n_b) : NULL;
+	differs = n_a && n_b && (n_a != n_b || memcmp(a, b, n_a * sizeof(*a)));
+	sp_generation_unmap(old, n);
+	if (!differs)
+		return SP_EXIT_OK;
+	return sp_fail(SP_EXIT_FAILED, "one pool of addresses for another can not be on trial: --no-trial, or 'nat pool' taken "
+		       "out first; nothing has changed");
+}
+
+/* What is to change, and the zones that the interfaces get. */
+static int show(struct sp_live *l, const struct sp_policy *policy, const struct sp_image *image, struct sp_zoning *zoning,
+		int is_trial)
+{
+	int rc = is_trial ? check_trial(l, image->v) : SP_EXIT_OK;
+
+	if (!rc)
+		rc = show_change(l, image);
 
 	if (!rc)
 		rc = sp_config_zoning(policy, image->v, zoning);
@@ -254,7 +279,7 @@ int sp_apply_file(const char *file, sp_u64 trial_s, int dry_run)
 
 	zoning.count = 0;
 	if (!rc)
-		rc = is_up ? show(&l, policy, &image, &zoning) : sp_fail_err(&err);
+		rc = is_up ? show(&l, policy, &image, &zoning, trial_s != 0) : sp_fail_err(&err);
 	if (is_up)
 		sp_live_close(&l);
 	if (!rc && !dry_run && sp_apply(image.v, image.n, &zoning, trial_s * SP_NS_PER_S, &generation, &err))

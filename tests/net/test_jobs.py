@@ -227,6 +227,8 @@ def test_a_pool_has_room(bare, tmp_path):
     assert sum(slot["pool"] and slot["maps"] for slot in slots) == 16, slots
     assert [slot["maps"] for slot in slots if slot["interface"] == "wan0"] == [True]
     kept = [slot["address"] for slot in slots]
+    done = bare.fw.run(SALLY, "apply", "--trial", "60", large, check=False)
+    assert done.returncode == 1 and "one pool of addresses for another can not be on trial" in done.stderr, done.stderr
     said = bare.sally("apply", large).stdout
     assert "only 20 of the 32 addresses of the pool are used, until 'sally down' and 'sally up' make room" in said, said
     slots = bare.sally.status()["translation"]
