@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "internal.h"
+#include "watch.h"
 
 #define SP_FIRST_PID_NAMESPACE 0xEFFFFFFCu /* PROC_PID_INIT_INO: from there every process is to be seen */
 
@@ -124,6 +125,7 @@ void sp_garbage_collect(const char *base)
 			continue;
 		snprintf(path, sizeof(path), "%s/%.60s", base, d->d_name);
 		sp_pins_remove_dir(path);
+		sp_watcher_forget(d->d_name);
 	}
 	if (dp)
 		closedir(dp);

@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from lab import SALLY, Namespace, grown, wait_for
+from lab import SALLY, Lab, Namespace, grown, wait_for
 from talk import Tcp, Udp
 
+SO_NETNS_COOKIE = 71
 SALLYD = os.path.join(os.path.dirname(SALLY), "sallyd")
 modes = pytest.mark.parametrize("mode", ["tc", "xdp"])
 daemons = pytest.mark.parametrize("daemon", [True, False], ids=["sallyd", "alone"])
@@ -229,6 +230,20 @@ def test_what_a_line_logs(gateway, tmp_path):
         assert "stopped udp 5.5.2.2:" in line and "blocked" in line and "line block" in line, line
 
 
+def test_a_default_route_elsewhere_is_told(gateway):
+    """Zones do not change by themselves; it is said once, and what to do."""
+    lab = gateway
+    lab.sally.up()
+    watching = Foreground(lab)
+    lab.fw.run("ip", "route", "add", "default", "via", "10.1.0.2", "metric", "50")
+    line = watching.line()
+    assert "default route leads through lan0 now, which is inside" in line and "wan lan0" in line, line
+    lab.fw.run("ip", "route", "add", "default", "via", "10.1.0.2", "metric", "60")
+    lab.fw.run("ip", "addr", "add", "5.5.0.9/24", "dev", "wan0")
+    assert "addresses at the outside have changed" in watching.line()
+    assert {row["name"]: row["zone"] for row in lab.sally.status()["interfaces"]} == {"lan0": "inside", "wan0": "outside"}
+
+
 def test_it_sleeps_when_nothing_happens(gateway):
     """No busy loop: packets, however many, do not wake it."""
     lab = gateway
@@ -249,23 +264,39 @@ def test_it_sleeps_when_nothing_happens(gateway):
     wait_for("sallyd at rest while packets pass", at_rest)
 
 
-def test_it_ends_with_its_network_namespace(gateway):
-    """A namespace that loses its name is not kept alive by sallyd."""
+def is_gone(process):
+    """Ended, whether or not somebody has taken note of it."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["ends", "killed"])
+def test_it_ends_with_its_network_namespace(gateway, killed):
+    """A namespace that loses its name is not kept alive by sallyd, and what it kept goes, by the next `up` if not before."""
     lab = gateway
     lab.sally.up(daemon=True)
     process = holder(lab)
-    assert os.path.exists(f"/proc/{process}/ns/net")
-    for ns in list(lab.namespaces):
-        if ns is lab.fw:
-            # the pins of a namespace that is gone are removed by the next `up` anywhere
-            subprocess.run(["ip", "netns", "del", ns.name], check=True, timeout=20)
-            lab.namespaces.remove(ns)
-
-    def is_gone():
+    cookie = lab.fw.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with cookie:
+        number = int.from_bytes(cookie.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
+    kept = [f"/run/sally/{name}" for name in os.listdir("/run/sally") if name.startswith(f"{number}-")]
+    assert len(kept) == 1
+    if killed:
+        os.kill(process, signal.SIGKILL)
+        wait_for("sallyd to be killed", lambda: is_gone(process))
+        assert os.path.exists(kept[0])
+    # its pins are not in it: the next `up` anywhere removes them
+    subprocess.run(["ip", "netns", "del", lab.fw.name], check=True, timeout=20)
+    lab.namespaces.remove(lab.fw)
+    wait_for("sallyd to end", lambda: is_gone(process))
+    if killed:
+        other = Lab("host")
         try:
-            with open(f"/proc/{process}/stat", encoding="ascii") as file:
-                return file.read().rsplit(")", 1)[1].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
-    wait_for("sallyd to end", is_gone)
+            other.sally.up()
+            wait_for("what it kept to go", lambda: not os.path.exists(kept[0]))
+        finally:
+            other.close()
+    assert not os.path.exists(kept[0])
