@@ -78,7 +78,7 @@ def abort(tcp):
         sock.close()
 
 
-def guarded(kind, mode, directory):
+def guarded(kind, mode, directory, daemon=False):
     """A lab with services at John's and the firewall up, to be yielded from a fixture."""
     need_lab()
     lab = Lab(kind)
@@ -87,7 +87,7 @@ def guarded(kind, mode, directory):
         lab.dir = directory
         for ns in {lab.john, lab.fw}:
             listeners(ns, PORTS, PORTS)
-        lab.sally.up("--mode", mode, "--no-config", "--flows", 100000)
+        lab.sally.up("--mode", mode, "--no-config", "--flows", 100000, daemon=daemon)
         yield lab
         checksums_were_right(lab)
         lab.sally.down()
