@@ -245,8 +245,8 @@ static int check_trial(const struct sp_live *l, const struct sp_image_line *imag
 	sp_generation_unmap(old, n);
 	if (!differs)
 		return SP_EXIT_OK;
-	return sp_fail(SP_EXIT_FAILED, "one pool of addresses for another can not be on trial: --no-trial, or 'nat pool' taken "
-		       "out first; nothing has changed");
+	return sp_fail(SP_EXIT_FAILED, "one pool of addresses for another can not be on trial: --no-trial, or 'nat pool' "
+		       "taken out first; nothing has changed");
 }
 
 /* What is to change, and the zones that the interfaces get. */
