@@ -150,8 +150,9 @@ static void print_links(const struct picture *p)
 			const struct sp_link *l = &p->links.link[i];
 
 			if (l->zone == zone)
-				printf("  %-8s  %s, judged at %s%s%s%s\n", sp_zone_name(zone), link_name(l, buf),
-				       l->xdp ? "XDP" : "TC", *l->note ? " (" : "", l->note, *l->note ? ")" : "");
+				printf("  %-8s  %s, judged at %s%s%s%s%s\n", sp_zone_name(zone), link_name(l, buf),
+				       l->xdp ? "XDP" : "TC", l->express ? ", express lane" : "", *l->note ? " (" : "",
+				       l->note, *l->note ? ")" : "");
 		}
 	}
 	print_warnings(p);
@@ -272,6 +273,7 @@ static void json_links(struct sp_json *j, const struct picture *p)
 		sp_json_str(j, "zone", sp_zone_name(l->zone));
 		sp_json_bool(j, "guarded", l->zone != SP_ZONE_NONE && !l->is_unhooked);
 		sp_json_str(j, "mode", l->zone == SP_ZONE_NONE ? "" : l->xdp ? "xdp" : "tc");
+		sp_json_bool(j, "express", l->express);
 		sp_json_str(j, "note", l->note);
 		sp_json_close(j);
 	}

@@ -24,6 +24,9 @@ static const char help[] =
 	"  --mode MODE   where packets that come in are judged: tc (always works), xdp (in\n"
 	"                the driver; an error if it can not), auto (on a gateway xdp where\n"
 	"                the driver can, else tc)\n"
+	"  --express     forwarded packets of answered conversations go from driver to\n"
+	"                driver, without the stack (and without its queueing disciplines and\n"
+	"                other filters); where both interfaces are judged at XDP\n"
 	"  --config FILE the configuration, in force from the first packet on; without it\n"
 	"                /etc/sally/sally.conf if there is one\n"
 	"  --no-config   do not look for one: what is built in, alone\n"
@@ -38,6 +41,7 @@ static const struct option options[] = {
 	{ "inside", required_argument, NULL, 'i' },
 	{ "flows", required_argument, NULL, 'f' },
 	{ "mode", required_argument, NULL, 'm' },
+	{ "express", no_argument, NULL, 'e' },
 	{ "config", required_argument, NULL, 'c' },
 	{ "no-config", no_argument, NULL, 'C' },
 	{ "no-daemon", no_argument, NULL, 'D' },
@@ -105,6 +109,8 @@ static int read_options(int argc, char **argv, struct sp_up *up, const char **co
 			*config = optarg;
 		else if (c == 'C')
 			*config = "";
+		else if (c == 'e')
+			up->express = 1;
 		else if (c == 'D')
 			*no_daemon = 1;
 		else if (c == ':')
@@ -128,7 +134,8 @@ static void print_zone(const struct sp_up *up, sp_u8 zone)
 			continue;
 		if (!shown)
 			printf("  %-7s  ", sp_zone_name(zone));
-		printf("%s%s (%s%s%s)", shown++ ? ", " : "", l->name, l->xdp ? "xdp" : "tc", *l->note ? "; " : "", l->note);
+		printf("%s%s (%s%s%s%s)", shown++ ? ", " : "", l->name, l->xdp ? "xdp" : "tc",
+		       l->express ? ", express lane" : "", *l->note ? "; " : "", l->note);
 	}
 	if (shown)
 		putchar('\n');

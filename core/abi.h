@@ -288,7 +288,7 @@ struct sp_iface {
 	sp_u8 xdp_errno; /* U  why the driver refused XDP that was wanted; 0: it did not */
 	sp_u8 zone_back; /* U  its zone once a trial has ended unconfirmed; mostly the same as zone */
 	sp_u8 named; /* U  enum sp_named */
-	sp_u8 pad_;
+	sp_u8 express; /* U  1: packets may be redirected to it, without the stack */
 };
 
 /* Why an interface is in its zone. */
@@ -326,7 +326,7 @@ struct sp_state {
 	sp_u32 sources; /* K  cells of the source sketch that are not 0 */
 	sp_u32 hand; /* K  next entry that the sweeper looks at */
 	sp_u32 tick; /* K  boot clock >> 24 (17 ms) of the last timed sweep */
-	sp_u32 others; /* K  1: somebody else on this machine translates (nftables), as containers want it */
+	sp_u32 others_s; /* K  when somebody else on this machine (nftables) was last seen to translate; 0: never */
 	sp_u64 dhcp4_ns; /* K  when this machine last sent a DHCP request */
 	sp_u64 dhcp6_ns; /* K */
 	sp_u64 events_lost; /* K  ring full or rate limit reached */

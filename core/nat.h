@@ -33,19 +33,23 @@ SP_INLINE struct sp_image_more *sp_image_more(sp_u32 generation)
 	return (struct sp_image_more *)sp_image_at(generation % SP_IMAGE_SLOTS, 1);
 }
 
-SP_INLINE int sp_others_translate(void)
+#define SP_OTHERS_S 600 /* so long after a sign of it somebody else is believed to translate */
+
+SP_INLINE int sp_others_translate(sp_u64 now_ns)
 {
 	struct sp_state *s = sp_state_get();
+	const sp_u32 seen_s = s ? SP_READ(s->others_s) : 0;
 
-	return s && SP_READ(s->others);
+	return seen_s && sp_seconds(now_ns) - seen_s < SP_OTHERS_S;
 }
 
-SP_INLINE void sp_note_others(void)
+SP_INLINE void sp_note_others(sp_u64 now_ns)
 {
 	struct sp_state *s = sp_state_get();
+	const sp_u32 now_s = sp_seconds(now_ns);
 
-	if (s && !SP_READ(s->others))
-		SP_WRITE(s->others, 1);
+	if (s && (!SP_READ(s->others_s) || now_s - SP_READ(s->others_s) > SP_OTHERS_S / 10))
+		SP_WRITE(s->others_s, now_s);
 }
 
 /* Private addresses: those that are translated at the outside (RFC 1918, RFC 6598). */
@@ -561,6 +565,9 @@ SP_INLINE int sp_nat_wants(const struct sp_pkt *p, const struct sp_flow *f)
 		return f->zone_from != SP_ZONE_OUTSIDE && sp_alias_of(f, SP_ALIAS_INITIATOR);
 	/* what is older than the firewall, and was answered by its real address, keeps it */
 	if (f->line == SP_LINE_ADOPTED && (f->flags & SP_FLOW_ANSWERED) && f->zone_to == p->zone_out)
+		return 0;
+	/* whoever was answered by its real address keeps it: one that lives is never renamed */
+	if ((f->flags & SP_FLOW_ANSWERED) && f->zone_to == p->zone_out)
 		return 0;
 	return sp_is_private4(p->src.w32[0]) && !(more && (more->flags & SP_IMAGE_NAT_OFF));
 }

@@ -61,6 +61,7 @@ struct sp_pkt {
 	sp_u8 hook; /* enum sp_hook */
 	sp_u8 bare_ip;
 	sp_u8 config_flags; /* enum sp_config_flag */
+	sp_u8 express; /* it came in where the express lane is on */
 	sp_u8 forwarded; /* at egress: it came in at a guarded interface, from `zone` */
 	sp_u8 zone_out; /* at egress: of the interface where it leaves */
 	sp_u32 generation; /* of the policy that judges it */
@@ -91,6 +92,7 @@ struct sp_pkt {
 	sp_u8 hop_limit;
 	sp_u8 is_frag; /* it is a piece of a larger datagram */
 	sp_u8 frag_more; /* and not the last one */
+	sp_u8 goes_on; /* it goes on with an answered conversation */
 	sp_u8 event; /* enum sp_event_kind, filled in by the trackers */
 	sp_u32 frag_id;
 	sp_u32 frag_off; /* bytes */

@@ -82,8 +82,9 @@ SP_GLOBAL int sp_unfinished(sp_dev *dev, struct sp_pkt *p)
 
 	if (!p || p->is_frag || p->l4_off > SP_HEADERS_MAX || (p->proto != SP_PROTO_TCP && p->proto != SP_PROTO_UDP))
 		return 0;
-	acc = (sp_u64)p->src.w32[0] + (p->nat == SP_NAT_DST ? p->old4 : p->dst.w32[0]) + sp_hton32(p->l4_len).raw +
-	      sp_hton32(p->proto).raw;
+	acc = (sp_u64)p->src.w32[0] + p->src.w32[1] + p->src.w32[2] + p->src.w32[3] +
+	      (p->nat == SP_NAT_DST ? p->old4 : p->dst.w32[0]) + p->dst.w32[1] + p->dst.w32[2] + p->dst.w32[3] +
+	      sp_hton32(p->l4_len).raw + sp_hton32(p->proto).raw;
 	pseudo = sp_fold(acc);
 	if (sp_load(dev, p->l4_off + (p->proto == SP_PROTO_TCP ? 16 : 6), &field, 2) || field.raw != pseudo)
 		return 0;
@@ -143,7 +144,7 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	SP_STEP("may_start", (sp_u64)reason, p->zone);
 	if (reason == SP_R_TCP_NO_FLOW && p->hook == SP_HOOK_INGRESS && p->zone != SP_ZONE_OUTSIDE &&
 	    (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == (SP_TCP_SYN | SP_TCP_ACK))
-		sp_note_others(); /* it answers what went by as something else */
+		sp_note_others(p->now_ns); /* it answers what went by as something else */
 	if (sp_reason_drops((sp_u32)reason))
 		return reason;
 	inserted = sp_flow_insert(p);
@@ -303,7 +304,7 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {
 		/* somebody else on this machine has translated it: it counts as its own */
-		sp_note_others();
+		sp_note_others(p->now_ns);
 		p->zone = SP_ZONE_SELF;
 		p->forwarded = 0;
 		return SP_R_NONE;

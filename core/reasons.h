@@ -28,6 +28,7 @@
 	/* passes: a conversation goes on */                                                                            \
 	X(CONTINUES, "continues", PASS, "it continues a conversation that its sender started")                          \
 	X(ANSWER, "answer", PASS, "it answers something that was sent out")                                             \
+	X(EXPRESS, "express", PASS, "it took the express lane from interface to interface")                             \
 	X(RELATED_ERROR, "related_error", PASS, "it reports an error about a conversation that is remembered")          \
 	X(FRAGMENT, "fragment", PASS, "it is a piece of a datagram whose beginning was let through")                    \
 	X(CHALLENGE, "challenge", PASS, "it is part of a reset or resynchronisation that the end hosts settle")         \

@@ -42,6 +42,7 @@ struct sp_link {
 	sp_u8 zone_was, named_was; /* of a plan: what they are now */
 	sp_u8 stays; /* of a plan: the rule of the default route does not change it */
 	sp_u8 xdp; /* ingress is judged at XDP */
+	sp_u8 express; /* the express lane may lead to it */
 	sp_u8 is_unhooked; /* of a live instance: somebody has taken our programs off */
 	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
 };
@@ -79,6 +80,7 @@ struct sp_up {
 	struct sp_zoning zoning;
 	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
 	enum sp_mode mode;
+	int express; /* 1: the express lane is wanted */
 	const struct sp_image_line *image; /* the compiled configuration, in force from the first packet on; NULL: none */
 	sp_u32 image_lines;
 	/* results */

@@ -101,6 +101,10 @@ int sp_rezone_pending(const struct sp_live *l, struct sp_err *err);
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err); /* what a trial left over, when none is running */
 sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i);
 
+/* ---- express.c ------------------------------------------------------------------------------- */
+/* 1: redirected packets can leave by that interface; 0: not, and why. */
+int sp_express_can(int ifindex, char *why, size_t size);
+
 /* ---- load.c ---------------------------------------------------------------------------------- */
 struct sp_loaded {
 	struct sally_tc *tc;

@@ -202,6 +202,7 @@ static void join_iface(const struct sp_live *l, struct sp_link *link, const stru
 	link->zone = sp_iface_zone_now(l->t.config, iface);
 	link->named = iface->named;
 	link->xdp = iface->xdp;
+	link->express = iface->express;
 	if (iface->xdp_errno)
 		snprintf(link->note, sizeof(link->note), "no native XDP: %s", strerror(iface->xdp_errno));
 }

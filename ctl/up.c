@@ -162,6 +162,27 @@ static void listen_to_the_inside(const struct run *r)
 		nanosleep(&wait, NULL);
 }
 
+/* Last of all, when every program is in its place: some drivers can redirect only then. */
+static int open_express(struct run *r, struct sp_err *err)
+{
+	int i, n = 0, rc = 0;
+
+	for (i = 0; i < r->up->links.count && !rc && r->up->express; i++) {
+		struct sp_link *l = &r->up->links.link[i];
+		char why[96] = "it is judged at TC";
+
+		if (l->zone == SP_ZONE_NONE)
+			continue;
+		l->express = l->xdp && sp_express_can(l->ifindex, why, sizeof(why));
+		if (l->express)
+			rc = sp_guard_enter(&r->guard, l, l->zone, r->own_qdisc[n], 0, err);
+		else if (!*l->note)
+			snprintf(l->note, sizeof(l->note), "no express lane: %s", why);
+		n++;
+	}
+	return rc;
+}
+
 static int attach(struct run *r, struct sp_err *err)
 {
 	int rc = sp_adopt(r->up, &r->live.t, err);
@@ -174,6 +195,8 @@ static int attach(struct run *r, struct sp_err *err)
 		listen_to_the_inside(r);
 	if (!rc)
 		rc = guard_ways_in(r, 1, err);
+	if (!rc)
+		rc = open_express(r, err);
 	return rc;
 }
 

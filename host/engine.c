@@ -173,7 +173,7 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 		p.zone = in->zone_from ? in->zone_from : SP_ZONE_INSIDE;
 	}
 	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() ||
-			    (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE && !sp_others_translate())))
+			    (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE && !sp_others_translate(p.now_ns))))
 		reason = SP_R_FORWARDED;
 	else
 		reason = sp_process(&dev, &p);

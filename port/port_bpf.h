@@ -530,6 +530,7 @@ SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 		p->now_ns = bpf_ktime_get_boot_ns();
 		p->zone = sp_iface_zone(i, p->now_ns);
 		p->bare_ip = i->bare_ip;
+		p->express = i->express;
 		if (!p->zone)
 			return NULL;
 	}

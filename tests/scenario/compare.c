@@ -35,7 +35,7 @@ static int compare_state(struct tengine *a, struct tengine *b, char *text, size_
 				 a->ops->name, sa->count[i], b->ops->name, sb->count[i]);
 			return -1;
 		}
-	if (sa->others != sb->others) {
+	if (sa->others_s != sb->others_s) {
 		snprintf(text, len, "only one of %s and %s knows that others translate", a->ops->name, b->ops->name);
 		return -1;
 	}

@@ -33,7 +33,7 @@ static const char usage[] =
 /* Reasons that no scenario can produce: two processors are needed (tests/unit/table.c makes it). */
 static int needs_more_than_a_scenario(unsigned reason)
 {
-	return reason == SP_R_NONE || reason == SP_R_BUSY;
+	return reason == SP_R_NONE || reason == SP_R_BUSY || reason == SP_R_EXPRESS;
 }
 
 /* One file with the names of one family. 0 passed, 1 failed. */

@@ -27,7 +27,7 @@ DEEP_MTU = 1280
 
 class Home(Lab):
     """
-    mode: "tc", "xdp", "auto", or "nft": no sally at all, the kernel's own translation.
+    mode: "tc", "xdp", "auto", "express" (xdp, and the lane), or "nft": no sally at all, the kernel's own translation.
     bridged: "lan0" or "wan0" is the only port of a bridge, as where there are several; bridges have no XDP.
     """
 
@@ -121,7 +121,8 @@ class Home(Lab):
         if self.mode == "nft":
             nftables.masquerade(self)
         else:
-            self.sally.up("--mode", self.mode, "--no-config", "--flows", 100000)
+            mode = ("xdp", "--express") if self.mode == "express" else (self.mode,)
+            self.sally.up("--mode", *mode, "--no-config", "--flows", 100000)
 
     def put(self, *lines):
         """Puts these lines in force; those that were are gone."""
