@@ -70,8 +70,9 @@ static void never_told(void **state)
 	assert_non_null(e);
 	sp_host = e;
 	for (sp_u8 kind = SP_KIND_NONE; kind <= SP_KIND_PIECE; kind++) {
-		const int want = kind == SP_KIND_TCP ? R : kind == SP_KIND_UDP || kind == SP_KIND_ASSOC || kind == SP_KIND_QUERY ||
-								   kind == SP_KIND_OTHER ? I : S;
+		const int error = kind == SP_KIND_UDP || kind == SP_KIND_ASSOC || kind == SP_KIND_QUERY ||
+				  kind == SP_KIND_OTHER;
+		const int want = kind == SP_KIND_TCP ? R : error ? I : S;
 
 		assert_int_equal(told(kind, SP_ZONE_INSIDE, SP_R_BLOCKED, 0), want);
 	}
@@ -186,7 +187,8 @@ static void budget(void **state)
 		taken += (sp_u32)sp_budget_take(&due_ns, now_ns, SP_REFUSE_EVERY_NS, SP_REFUSE_BURST);
 	assert_int_equal(taken, SP_REFUSE_BURST);
 	for (int i = 0; i < 10000; i++)
-		taken += (sp_u32)sp_budget_take(&due_ns, now_ns += SP_REFUSE_EVERY_NS / 10, SP_REFUSE_EVERY_NS, SP_REFUSE_BURST);
+		taken += (sp_u32)sp_budget_take(&due_ns, now_ns += SP_REFUSE_EVERY_NS / 10, SP_REFUSE_EVERY_NS,
+						SP_REFUSE_BURST);
 	assert_int_equal(taken, SP_REFUSE_BURST + 1000);
 }
 
