@@ -164,20 +164,29 @@ SP_INLINE void sp_port_sent(sp_u32 at, sp_u64 now_ns)
 		SP_WRITE(port->sent_s, sp_seconds(now_ns));
 }
 
-/* Takes place `at` for who (its owner word without the count), which holds it already or finds it free. */
+/*
+ * Takes place `at` for who (its owner word without the count), which holds it already or finds it free. Away from its first
+ * place that counts it as displaced: before it can be seen, so that who looks for it meanwhile looks everywhere.
+ */
 SP_GLOBAL int sp_port_take(sp_u32 at, sp_u64 who)
 {
-	struct sp_port *port = sp_port_at(at);
+	const sp_u32 first = (at & ~0xffffu) | ((sp_u32)(who >> 16) & 0xffff);
+	struct sp_port *port = sp_port_at(at), *home;
 
 	if (!port)
 		return 0;
+	home = first != at ? sp_port_at(first) : SP_NULL;
 	for (int n = 0; n < SP_TAG_TRIES; n++) {
 		const sp_u64 old = SP_READ(port->owner);
 
 		if (old && ((old ^ who) >> 16 || (old & 0xffff) == 0xffff))
 			return 0;
+		if (!old && home)
+			sp_fetch_add(&home->displaced, 1);
 		if (sp_cmpxchg64(&port->owner, old, old ? old + 1 : who + 1) == old)
 			return 1;
+		if (!old && home)
+			sp_fetch_add(&home->displaced, (sp_u32)-1);
 		sp_relax(n);
 	}
 	return 0;
@@ -223,7 +232,7 @@ SP_INLINE int sp_port_free(sp_dev *dev, struct sp_pkt *p, sp_u32 n)
 	return !sp_listens(dev, p, n);
 }
 
-/* Tries the i-th place for p's source. want_free: one that nobody has; else only one that is held by it. Port + 1, or 0. */
+/* Tries the i-th place for p's source: it must hold that already, or (want_free) nobody does. Port + 1, or 0. */
 SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
 {
 	struct sp_port *port;
@@ -240,9 +249,7 @@ SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 wan
 		return 0;
 	who = (sp_u64)p->src.w32[0] << 32 | x << 16;
 	owner = SP_READ(port->owner);
-	if (want_free ? owner != 0 : !owner || (owner ^ who) >> 16)
-		return 0;
-	if (want_free && !sp_port_free(dev, p, n))
+	if (owner ? (owner ^ who) >> 16 != 0 : !want_free || !sp_port_free(dev, p, n))
 		return 0;
 	return sp_port_take(at, who) ? n + 1 : 0;
 }
@@ -281,13 +288,7 @@ SP_GLOBAL sp_u32 sp_port_claim(sp_dev *dev, struct sp_pkt *p)
 		got = sp_port_seek(dev, p, 0);
 	if (!got)
 		got = sp_port_try(dev, p, 0, 1);
-	if (got)
-		return got;
-	sp_fetch_add(&home->displaced, 1); /* first: who looks for it meanwhile must look everywhere */
-	got = sp_port_seek(dev, p, 1);
-	if (!got)
-		sp_fetch_add(&home->displaced, (sp_u32)-1);
-	return got;
+	return got ? got : sp_port_seek(dev, p, 1);
 }
 
 /* ---- aliases ---------------------------------------------------------------------------------------------------------- */

@@ -280,12 +280,9 @@ static int adopt_alias(struct sp_pkt *p, enum sp_alias_side side, sp_u32 addr, s
 	}
 	if (side == SP_ALIAS_RESPONDER && proto && p->slot <= sp_host->t.nat->slots) {
 		const sp_u32 base = sp_port_base(p->slot, proto), n = sp_ntoh16(port), x = sp_ntoh16(p->sport);
-		const int fresh = !SP_READ(sp_port_at(base + n)->owner);
 
 		if (!sp_port_take(base + n, (sp_u64)p->src.w32[0] << 32 | x << 16))
 			return SP_R_NAT_PORTS;
-		if (fresh && n != x)
-			sp_fetch_add(&sp_port_at(base + x)->displaced, 1);
 		p->port_at = base + n + 1;
 	}
 	if (sp_alias_make(p))
