@@ -225,6 +225,13 @@ def test_an_interface_is_given_up(bare, tmp_path):
     assert zones(bare) == {"wan0": "outside"} and hooks(bare, "lab0")
     bare.sally("confirm")
     assert not hooks(bare, "lab0")
+    # one that was to be guarded on trial is let go when that ends, and loses its programs with the next change
+    put(bare, "wan wan0", "zone lab = lab0", options=["--trial", "1"])
+    assert zones(bare) == {"wan0": "outside", "lab0": "lab"}
+    wait_for("the end of the trial", lambda: zones(bare) == {"wan0": "outside"}, 5)
+    assert hooks(bare, "lab0")
+    put(bare, "wan wan0", "open http")
+    assert not hooks(bare, "lab0")
 
 
 @pytest.mark.parametrize("bare", ["host"], indirect=True)
