@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The express lane: forwarded packets of answered conversations leave from where they came in, without the stack. Decision
- * record: docs/decisions/0015-express-lane.md. The verdict and the state are those of everywhere; this only says what is
+ * record: docs/decisions/0018-express-lane.md. The verdict and the state are those of everywhere; this only says what is
  * simple enough, and changes what a router changes.
  */
 #ifndef SP_CORE_EXPRESS_H
