@@ -450,6 +450,26 @@ def test_files_that_come_and_go(box, tmp_path):
     box.session.both_speak()
 
 
+def test_undo_needs_no_file(zoned, tmp_path):
+    """What was in force comes back whole, zones and networks, when its files are gone."""
+    networks, conf = tmp_path / "bad.txt", tmp_path / "conf"
+    networks.write_text("172.17.0.2\n")
+    conf.write_text(ZONES["old"] + 'block file "bad.txt"\n')
+    zoned.lab.sally("apply", conf)
+    before = zoned.lab.sally.drops()
+    with zoned.asker.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"anybody?", (zoned.address, OF["old"][0]))
+        wait_for("a refusal", lambda: grown(before, zoned.lab.sally.drops()) == {"blocked": 1})
+        zoned.apply("new")
+        for path in (networks, conf):
+            path.unlink()
+        zoned.lab.sally("undo")
+        sock.sendto(b"anybody?", (zoned.address, OF["old"][0]))
+        wait_for("a second one", lambda: grown(before, zoned.lab.sally.drops()) == {"blocked": 2})
+    zoned.apply("old")
+    assert zoned.in_force() == "old"
+
+
 def test_two_edit_at_once(box):
     """Each sentence is in the file and in force; none is lost."""
     begin_to_open(box)
