@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pins of network namespaces that are gone.
+ * Pins of network namespaces that are gone, and what sallyd kept for them.
  *
  * The kernel takes the programs away with the interfaces of a namespace, but pins stay, and hold the
  * table's memory. A folder says in its name which namespace it belongs to and from which process-id
@@ -110,23 +110,50 @@ static int is_alive(sp_u64 netns)
 	return alive;
 }
 
-/* The caller holds the lock of base. */
-void sp_garbage_collect(const char *base)
+/* The kernel gives an inode out again, a cookie never: another one in our own namespace is of one that is gone. */
+static int is_gone(sp_u64 cookie, sp_u64 netns)
+{
+	struct sp_err ignored;
+	sp_u64 own;
+
+	if (netns == sp_inode_of("/proc/self/ns/net") && !sp_netns_cookie(&own, &ignored))
+		return cookie != own;
+	return !is_alive(netns);
+}
+
+/* Calls remove_one for each folder of a namespace that is gone. */
+static void collect(const char *base, void (*remove_one)(const char *base, const char *name))
 {
 	sp_u64 cookie, netns, pidns, own = sp_inode_of("/proc/self/ns/pid");
-	char path[200];
 	struct dirent *d;
 	DIR *dp = opendir(base);
 
 	while (dp && (d = readdir(dp))) {
 		if (sscanf(d->d_name, "%llu-%llu-%llu", &cookie, &netns, &pidns) != 3)
 			continue;
-		if ((pidns != own && own != SP_FIRST_PID_NAMESPACE) || is_alive(netns))
-			continue;
-		snprintf(path, sizeof(path), "%s/%.60s", base, d->d_name);
-		sp_pins_remove_dir(path);
-		sp_watcher_forget(d->d_name);
+		if ((pidns == own || own == SP_FIRST_PID_NAMESPACE) && is_gone(cookie, netns))
+			remove_one(base, d->d_name);
 	}
 	if (dp)
 		closedir(dp);
+}
+
+static void remove_pins(const char *base, const char *name)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/%.60s", base, name);
+	sp_pins_remove_dir(path);
+}
+
+static void remove_kept(const char *base, const char *name)
+{
+	sp_watcher_forget(name);
+}
+
+/* The caller holds the lock of base. */
+void sp_garbage_collect(const char *base)
+{
+	collect(base, remove_pins);
+	collect(SP_RUN_DIR, remove_kept);
 }
