@@ -29,6 +29,14 @@
 #include "rewrite.h"
 #include "track.h"
 
+/* A port that looks ahead may know p->hash already, and where the conversation probably is. */
+#ifndef SP_HASHED
+#define SP_HASHED(dev) 0
+#endif
+#ifndef SP_FIND
+#define SP_FIND(dev, p) sp_flow_find(p)
+#endif
+
 #define SP_CHECKSUM_MAX 9216 /* bytes: longer segments are believed */
 
 /*
@@ -218,8 +226,9 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 		return reason;
 	if (p->kind == SP_KIND_NONE) /* an ICMP type that does not belong on the way */
 		return p->zone == SP_ZONE_SELF ? SP_R_OWN_ERROR : SP_R_ICMP_TYPE;
-	p->hash = sp_key_hash(&p->key, c->secret);
-	p->flow = sp_flow_find(p);
+	if (!SP_HASHED(dev))
+		p->hash = sp_key_hash(&p->key, c->secret);
+	p->flow = SP_FIND(dev, p);
 	SP_STEP("find", p->flow, p->hash);
 	if (sp_wants_checksum(p) && !sp_checksum_good(dev, p))
 		return SP_R_L4_CHECKSUM;
@@ -292,8 +301,9 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 		reason = sp_frag_piece(p);
 		return reason == SP_R_FRAGMENT || (reason == SP_R_FRAG_HEADLESS && !must) ? SP_R_FORWARDED : reason;
 	}
-	p->hash = sp_key_hash(&p->key, c->secret);
-	p->flow = p->kind == SP_KIND_NONE ? 0 : sp_flow_find(p);
+	if (!SP_HASHED(dev))
+		p->hash = sp_key_hash(&p->key, c->secret);
+	p->flow = p->kind == SP_KIND_NONE ? 0 : SP_FIND(dev, p);
 	SP_STEP("find", p->flow, p->hash);
 	a = p->flow ? sp_alias_at(p->flow - 1) : SP_NULL;
 	if (a) {
@@ -322,14 +332,19 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	return reason;
 }
 
-/* One packet. p's door fields are set, all else is 0. Returns the reason, which implies the verdict. */
-SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
+/* First half: what does the packet say? p's door fields are set, all else is 0. Looks at nothing but the packet. */
+SP_INLINE int sp_read_packet(sp_dev *dev, struct sp_pkt *p)
 {
-	struct sp_state *s = sp_state_get();
 	int reason = sp_parse(dev, p);
 
 	if (reason == SP_R_NONE && p->kind == SP_KIND_ERROR)
 		reason = sp_parse_quote(dev, p); /* called from here: the stack of all callers together is 512 bytes */
+	return reason;
+}
+
+/* Second half: `reason` is what the first one said. */
+SP_INLINE int sp_decide(sp_dev *dev, struct sp_pkt *p, struct sp_state *s, int reason)
+{
 	SP_STEP("parse", (sp_u64)reason, p->kind);
 	if (s)
 		sp_sweep_timed(s, p->now_ns);
@@ -349,6 +364,14 @@ SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
 	if (p->event == SP_EVENT_NEW)
 		sp_sweep(p->now_ns, 1);
 	return reason;
+}
+
+/* One packet. p's door fields are set, all else is 0. Returns the reason, which implies the verdict. */
+SP_INLINE int sp_process(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_state *s = sp_state_get();
+
+	return sp_decide(dev, p, s, sp_read_packet(dev, p));
 }
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "../port/port_host.h"
 
+#include "door.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -46,11 +48,18 @@ void sp_config_init(struct sp_config *c, sp_u32 capacity, sp_u32 flags, const sp
 	}
 }
 
+#define HUGE_BYTES (4u << 20)
+
 static void *pages(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	/* each packet goes to another page: of 4 KiB ones the processor does not remember enough. If not, then not. */
+	if (bytes >= HUGE_BYTES)
+		madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
 }
 
 static void unpages(void *p, size_t bytes)
@@ -117,78 +126,16 @@ int sp_engine_nat(struct sp_engine *e, sp_u32 slots)
 	return 0;
 }
 
-static void tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
-{
-	struct sp_event ev = {};
-
-	ev.time_ns = p->now_ns;
-	ev.src = p->src;
-	ev.dst = p->dst;
-	ev.sport = p->sport;
-	ev.dport = p->dport;
-	ev.ifindex = p->ifindex;
-	ev.len = p->len;
-	ev.flow = p->flow;
-	ev.kind = p->event;
-	ev.reason = (sp_u8)reason;
-	ev.family = p->family;
-	ev.proto = p->proto;
-	ev.zone = p->zone;
-	ev.hook = p->hook;
-	ev.tcp_flags = p->tcp_flags;
-	ev.icmp_type = p->icmp_type;
-	ev.icmp_code = p->icmp_code;
-	ev.line = p->line;
-	ev.generation = p->generation;
-	e->event(e->event_arg, &ev);
-}
-
-/* As the kernel says of a packet that it forwards. */
-static int is_ip4(const struct sp_engine_packet *in)
-{
-	const sp_u8 *b = in->data;
-
-	return in->bare_ip ? in->len && b[0] >> 4 == 4 : in->len >= 14 && b[12] == 8 && b[13] == 0;
-}
-
 void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, struct sp_counter *counters,
 		      struct sp_engine_result *out)
 {
-	struct sp_host_dev dev = { .data = in->data, .out = in->out, .len = in->len };
-	struct sp_pkt p = {};
+	struct sp_door d;
 	int reason;
 
 	sp_host = e;
-	p.now_ns = in->now_ns;
-	p.ifindex = in->ifindex;
-	p.frame_len = in->len;
-	p.segs = in->gso_segs ? in->gso_segs : 1;
-	p.hook = in->hook;
-	p.zone = in->hook == SP_HOOK_EGRESS ? SP_ZONE_SELF : in->zone;
-	p.bare_ip = in->bare_ip;
-	p.config_flags = (sp_u8)e->t.config->flags;
-	if (in->hook == SP_HOOK_EGRESS && in->forwarded) {
-		p.forwarded = 1;
-		p.zone_out = in->zone;
-		p.zone = in->zone_from ? in->zone_from : SP_ZONE_INSIDE;
-	}
-	if (p.forwarded && (!is_ip4(in) || !sp_nat_get() ||
-			    (p.zone == SP_ZONE_OUTSIDE && p.zone_out != SP_ZONE_OUTSIDE && !sp_others_translate(p.now_ns))))
-		reason = SP_R_FORWARDED;
-	else
-		reason = sp_process(&dev, &p);
-	if (!counters)
-		counters = e->counters;
-	counters[reason].packets += p.segs;
-	counters[reason].bytes += p.len ? p.len : in->len;
-	if (e->event && p.event)
-		tell(e, &p, reason);
-	out->verdict = sp_reason_drops((sp_u32)reason) ? SP_DROP : SP_PASS;
-	out->reason = (sp_u8)reason;
-	out->event = p.event;
-	out->dir = p.dir;
-	out->flow = p.flow;
-	out->rewritten = in->out && dev.data == in->out;
+	sp_door_open(&d, e, in);
+	reason = sp_door_is_open(&d, in) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
+	sp_door_close(&d, e, in, reason, counters ? counters : e->counters, out);
 }
 
 int sp_key_make(struct sp_key *key, int family, sp_u8 proto, const void *src, const void *dst, sp_u16 sport,

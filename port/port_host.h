@@ -23,8 +23,15 @@ struct sp_host_dev {
 	const sp_u8 *data;
 	sp_u8 *out; /* where it is rewritten; NULL: nobody wants to see it */
 	sp_u32 len;
+	/* batches look ahead */
+	sp_u32 hashed; /* 1: the packet's hash has been worked out */
+	sp_u32 hint; /* its conversation was seen here: index + 1; 0: it was not */
 };
 typedef struct sp_host_dev sp_dev;
+
+#define SP_HASHED(dev) ((dev)->hashed)
+#define SP_FIND(dev, p) sp_hinted(dev, p)
+SP_INLINE sp_u32 sp_hinted(sp_dev *dev, struct sp_pkt *p);
 
 /* The engine that this thread works for; set at each entry. */
 static __thread struct sp_engine *sp_host;
@@ -212,5 +219,15 @@ SP_INLINE int sp_listens(sp_dev *dev, const struct sp_pkt *p, sp_u32 port)
 	} while (0)
 
 #include "../core/pipeline.h"
+
+/* sp_flow_find(), which has been there before. No key is there twice: where it is now, it would be found. */
+SP_INLINE sp_u32 sp_hinted(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_flow *f = dev->hint ? sp_flow_at(dev->hint - 1) : NULL;
+
+	if (f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE)
+		return dev->hint;
+	return sp_flow_find(p);
+}
 
 #endif

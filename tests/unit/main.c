@@ -7,7 +7,7 @@
 int main(void)
 {
 	struct unit_result (*const groups[])(void) = { unit_abi, unit_key, unit_siphash, unit_config, unit_table,
-							 unit_refuse };
+							 unit_refuse, unit_batch };
 	int passed = 0, failed = 0;
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {

@@ -29,6 +29,7 @@ struct unit_result unit_siphash(void);
 struct unit_result unit_config(void);
 struct unit_result unit_table(void);
 struct unit_result unit_refuse(void);
+struct unit_result unit_batch(void);
 
 /* Deterministic random numbers (splitmix64). */
 static inline sp_u64 unit_random(sp_u64 *state)
