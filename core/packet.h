@@ -108,6 +108,7 @@ struct sp_pkt {
 	sp_u32 via; /* index + 1 of the alias by which the conversation was found */
 	sp_u8 nat; /* enum sp_nat_part */
 	sp_u8 unfinished; /* XDP, native: the checksum is that of the pseudo-header only */
+	sp_u8 virtual; /* XDP: the link mostly hands over unfinished ones */
 	sp_u8 keeps; /* its source port is forwarded to its source: it may have it outside, too */
 	sp_u8 foreign; /* somebody else carries the translation out */
 	sp_u8 ask; /* new4 may be no longer this machine's: ask the kernel */

@@ -80,7 +80,8 @@ SP_GLOBAL int sp_checksum_good(sp_dev *dev, struct sp_pkt *p)
 #ifdef SP_GUESS_UNFINISHED
 /*
  * Is the transport checksum that of the pseudo-header only, which a virtual link left for hardware to finish? It looks
- * like it, and is not right in full. Pieces and super-packets that were longer than one packet have none.
+ * like it, and is not right in full. One packet in 65,536 of either sort is both, and nothing in it can tell: it is taken
+ * for what the last one was that could. Pieces and super-packets that were longer than one packet have none.
  */
 SP_GLOBAL int sp_unfinished(sp_dev *dev, struct sp_pkt *p)
 {
@@ -94,9 +95,18 @@ SP_GLOBAL int sp_unfinished(sp_dev *dev, struct sp_pkt *p)
 	      (p->nat == SP_NAT_DST ? p->old4 : p->dst.w32[0]) + p->dst.w32[1] + p->dst.w32[2] + p->dst.w32[3] +
 	      sp_hton32(p->l4_len).raw + sp_hton32(p->proto).raw;
 	pseudo = sp_fold(acc);
-	if (sp_load(dev, p->l4_off + (p->proto == SP_PROTO_TCP ? 16 : 6), &field, 2) || field.raw != pseudo)
+	if (sp_load(dev, p->l4_off + (p->proto == SP_PROTO_TCP ? 16 : 6), &field, 2))
 		return 0;
-	return p->segs > 1 || p->l4_len > SP_CHECKSUM_MAX || sp_sum(dev, p->l4_off, p->l4_len, pseudo) != 0xffff;
+	if (field.raw != pseudo) {
+		sp_note_virtual(p, 0);
+		return 0;
+	}
+	if (p->segs > 1 || p->l4_len > SP_CHECKSUM_MAX)
+		return 1;
+	if (sp_sum(dev, p->l4_off, p->l4_len, pseudo) == 0xffff)
+		return p->virtual;
+	sp_note_virtual(p, 1);
+	return 1;
 }
 #endif
 

@@ -266,6 +266,20 @@ SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 #else
 #define sp_put(dev, off, from, n) (bpf_xdp_store_bytes((dev), (off), (from), (n)) ? -1 : 0)
 #define SP_GUESS_UNFINISHED
+
+/* What packets from p's interface mostly are; written only when that changes. */
+SP_INLINE void sp_note_virtual(struct sp_pkt *p, sp_u8 is)
+{
+	struct sp_iface *i;
+	sp_u32 ifindex = p->ifindex;
+
+	if (p->virtual == is)
+		return;
+	p->virtual = is;
+	i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
+	if (i)
+		SP_WRITE(i->virtual, is);
+}
 #endif
 
 /* ---- the route back to a source ------------------------------------------------------------------------------- */
@@ -530,6 +544,7 @@ SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 		p->now_ns = bpf_ktime_get_boot_ns();
 		p->zone = sp_iface_zone(i, p->now_ns);
 		p->bare_ip = i->bare_ip;
+		p->virtual = SP_READ(i->virtual);
 		p->express = i->express;
 		if (!p->zone)
 			return NULL;

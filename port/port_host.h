@@ -99,6 +99,11 @@ SP_INLINE int sp_put(sp_dev *dev, sp_u32 off, const void *from, sp_u32 n)
 
 #define SP_GUESS_UNFINISHED
 
+/* A packet by itself: nothing is known of the link. */
+SP_INLINE void sp_note_virtual(struct sp_pkt *p, sp_u8 is)
+{
+}
+
 /* The same for a length that is not constant, 1 to 40 bytes. */
 #define sp_load_some sp_load
 
