@@ -12,14 +12,14 @@ BYTES = 20 << 20
 LINES = ("forward tcp/7080 to 192.168.1.10:5201", "forward udp/7080 to 192.168.1.10:5201")
 
 
-@pytest.fixture(params=["on", "off"])
+@pytest.fixture(params=["on", "late", "off"])
 def offloads(home, request):
-    """Unfinished checksums and large segments from the end hosts, or neither."""
+    """Whoever finishes checksums and cuts segments: nobody, the last cable, the end hosts."""
     home.put(*LINES)
     home.forget()
-    home.offloads(request.param == "on")
+    home.offloads(request.param)
     yield
-    home.offloads(True)
+    home.offloads()
     home.put()
 
 

@@ -38,10 +38,10 @@ def test_it_is_a_mixture(mixed):
     assert f"br-{mixed.bridged}, judged at TC" in status and f"{other}, judged at XDP" in status, status
 
 
-@pytest.mark.parametrize("offloads", ["on", "off"])
+@pytest.mark.parametrize("offloads", ["on", "late", "off"])
 def test_much_data(mixed, offloads, tmp_path):
     """Out, in, from outside and from inside to a forwarded port that changes; both ways each."""
-    mixed.offloads(offloads == "on")
+    mixed.offloads(offloads)
     with Watched(mixed):
         for client, address, port in ((mixed.john, mixed.web4, 5201), (mixed.stranger, mixed.fw4, 7080),
                                       (mixed.mary, mixed.fw4, 7080)):
@@ -51,7 +51,7 @@ def test_much_data(mixed, offloads, tmp_path):
         mixed.john.run("curl", "-sS", "-m", 20, "-o", tmp_path / "big", url(mixed.web4, "/big"))
         assert sha256(tmp_path / "big") == mixed.servers.big_sum
         assert mixed.mary.run("curl", "-sS", "-m", 10, url(mixed.fw4, "/who")).stdout.split()[0] == mixed.fw4
-    mixed.offloads(True)
+    mixed.offloads()
 
 
 def test_datagrams_pings_and_errors(mixed):

@@ -89,6 +89,7 @@ class Home(Lab):
 
         if self.bridged:
             self._bridge(self.bridged)
+        self.offloads()
 
     def _bridge(self, dev):
         """The device becomes a port of bridge br-DEV, which gets its addresses and routes."""
@@ -149,10 +150,17 @@ class Home(Lab):
         else:
             self.sally.down()
 
-    def offloads(self, on):
-        """Unfinished checksums and large segments from the end hosts, or neither."""
+    def offloads(self, how="late"):
+        """
+        Who finishes checksums and cuts segments. "off": the end hosts. "late": the last cable to whoever receives them, as a
+        network card does behind a virtual machine: only then are they looked at. "on": nobody, they arrive as they left.
+        """
         for ns in (self.john, self.mary, self.www, self.web, self.stranger):
-            ns.run("ethtool", "-K", "eth0", "tx", "on" if on else "off")
+            ns.run("ethtool", "-K", "eth0", "tx", "off" if how == "off" else "on")
+        last = [(self.router, dev) for dev in ("w0", "s0")]
+        last += [(self.switch, f"to-{role}") for role in ("john", "mary", "www")]
+        for ns, dev in last:
+            ns.run("ethtool", "-K", dev, "tx", "off" if how == "late" else "on")
 
 
 def start_servers(lab, directories):
