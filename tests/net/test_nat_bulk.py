@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Much data where ports change as well: no segment may be damaged, whoever finishes the checksum and cuts the segments."""
 
+import itertools
+
 import pytest
 
 from lab import grown, wait_for
@@ -9,6 +11,8 @@ from test_nat import iperf
 from test_nat_forward import Watched
 
 BYTES = 20 << 20
+# of clients: a run has two streams, whose ports may rest for a minute
+ports = itertools.count(41000, 4)
 LINES = ("forward tcp/7080 to 192.168.1.10:5201", "forward udp/7080 to 192.168.1.10:5201")
 
 
@@ -39,15 +43,16 @@ def whole(home, client, address, port, *options):
 def test_forwarded_to_another_port(home, offloads, who):
     """From outside the destination changes; from inside both ends do, both ports included."""
     client = home.stranger if who == "outside" else home.mary
-    whole(home, client, home.fw4, 7080, "--cport", 40081)
+    whole(home, client, home.fw4, 7080, "--cport", next(ports))
 
 
 def test_from_a_port_that_somebody_else_holds(home, offloads):
     """Mary has the port outside, so John's connection gets another one."""
-    with Tcp(home.mary, home.web, home.web4, 7081, source=40082) as mary:
+    port = next(ports)
+    with Tcp(home.mary, home.web, home.web4, 7081, source=port) as mary:
         mary.both_speak()
-        assert mary.seen()[1] == 40082
-        whole(home, home.john, home.web4, 5201, "--cport", 40082)
+        assert mary.seen()[1] == port
+        whole(home, home.john, home.web4, 5201, "--cport", port)
         mary.both_speak()
 
 
