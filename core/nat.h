@@ -171,11 +171,10 @@ SP_INLINE void sp_port_sent(sp_u32 at, sp_u64 now_ns)
 SP_GLOBAL int sp_port_take(sp_u32 at, sp_u64 who)
 {
 	const sp_u32 first = (at & ~0xffffu) | ((sp_u32)(who >> 16) & 0xffff);
-	struct sp_port *port = sp_port_at(at), *home;
+	struct sp_port *port = sp_port_at(at), *home = first != at ? sp_port_at(first) : SP_NULL;
 
 	if (!port)
 		return 0;
-	home = first != at ? sp_port_at(first) : SP_NULL;
 	for (int n = 0; n < SP_TAG_TRIES; n++) {
 		const sp_u64 old = SP_READ(port->owner);
 
@@ -435,12 +434,22 @@ SP_INLINE void sp_nat_forget(struct sp_pkt *p)
 	p->hash = sp_key_hash(&p->key, c->secret);
 }
 
+/* Can nobody where p comes from know p's destination by its real address, since it is to be translated and never was? */
+SP_GLOBAL int sp_nat_hides(struct sp_pkt *p)
+{
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+
+	return p && p->zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->dst.w32[0]) && sp_nat_get() &&
+	       !(more && (more->flags & SP_IMAGE_NAT_OFF));
+}
+
 /* Did p come by the key that its side knows? At ingress only. The conversation's lock is held. */
-SP_INLINE int sp_nat_right_key(const struct sp_flow *f, const struct sp_pkt *p, int to_initiator)
+SP_INLINE int sp_nat_right_key(const struct sp_flow *f, struct sp_pkt *p, int to_initiator)
 {
 	const sp_u32 side = to_initiator ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
 
-	return p->hook != SP_HOOK_INGRESS || sp_alias_of(f, side) == p->via;
+	return p->hook != SP_HOOK_INGRESS || (sp_alias_of(f, side) == p->via &&
+	       (p->via || !to_initiator || (f->flags & SP_FLOW_ANSWERED) || !sp_nat_hides(p)));
 }
 
 /* ---- ingress: new conversations with somebody who is known by our address ---------------------------------------- */
@@ -564,9 +573,6 @@ SP_INLINE int sp_nat_wants(const struct sp_pkt *p, const struct sp_flow *f)
 	/* hairpin: the receiver sees the sender's outside address (RFC 4787 REQ-9) */
 	if (p->zone_out != SP_ZONE_OUTSIDE)
 		return f->zone_from != SP_ZONE_OUTSIDE && sp_alias_of(f, SP_ALIAS_INITIATOR);
-	/* what is older than the firewall, and was answered by its real address, keeps it */
-	if (f->line == SP_LINE_ADOPTED && (f->flags & SP_FLOW_ANSWERED) && f->zone_to == p->zone_out)
-		return 0;
 	/* whoever was answered by its real address keeps it: one that lives is never renamed */
 	if ((f->flags & SP_FLOW_ANSWERED) && f->zone_to == p->zone_out)
 		return 0;

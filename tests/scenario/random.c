@@ -40,7 +40,7 @@ struct game {
 	struct dice d;
 	struct tengine *t, *twin;
 	sp_u64 now_ns;
-	int translates;
+	int translates, has_rules;
 	int off; /* a policy was in force under which somebody outside may know a private address; that goes on */
 	struct sp_image image[POLICIES];
 	struct wire wire[WIRES];
@@ -302,7 +302,7 @@ static int change(struct game *g)
 	const struct sp_image *image = &g->image[which];
 	struct sp_nat_slot *slot = &g->t->core->t.nat->slot[0];
 
-	if (one_in(&g->d, 4)) {
+	if (g->translates && one_in(&g->d, 4)) {
 		slot->addr ^= htonl(1); /* 192.0.2.10, 192.0.2.11 and back */
 		g->twin->core->t.nat->slot[0] = *slot;
 		return 0;
@@ -320,9 +320,10 @@ static void set_up(struct game *g, struct tengine *t)
 	struct sp_nat_addrs *nat = t->core->t.nat;
 
 	memset(&t->core->side, 0, sizeof(t->core->side));
+	if (g->has_rules)
+		script_side(&t->core->side);
 	if (!g->translates)
 		return;
-	script_side(&t->core->side);
 	t->core->side.listens[0] = 40001;
 	nat->slots = nat->used = 2;
 	nat->slot[0].addr = htonl(0xc000020a);
@@ -346,7 +347,7 @@ static int play(struct game *g, unsigned packets, unsigned *at, char *text, size
 		g->now_ns += roll(&g->d, 100) * 1000000ull;
 		if (one_in(&g->d, 500))
 			g->now_ns += roll(&g->d, 400) * SP_NS_PER_S;
-		if (g->translates && one_in(&g->d, 200) && change(g)) {
+		if (g->has_rules && one_in(&g->d, 200) && change(g)) {
 			snprintf(text, len, "the policy can not be changed");
 			return -1;
 		}
@@ -356,7 +357,8 @@ static int play(struct game *g, unsigned packets, unsigned *at, char *text, size
 
 int random_run(struct tengine *t, struct tengine *twin, sp_u64 seed, unsigned packets, char *text, size_t len)
 {
-	struct game g = { .d = { seed }, .t = t, .twin = twin, .now_ns = SCRIPT_START_NS, .translates = seed % 2 == 0 };
+	struct game g = { .d = { seed }, .t = t, .twin = twin, .now_ns = SCRIPT_START_NS,
+			  .translates = seed % 2 == 0, .has_rules = seed % 4 != 3 };
 	sp_u32 flags = one_in(&g.d, 2) || g.translates ? SP_CONFIG_GATEWAY : 0;
 	char what[800] = "the engines can not be set up";
 	unsigned at = 0;
