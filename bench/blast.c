@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Sends packets through a gateway and says how long they took. Orders come in on standard input, a line each; an answer is a
+ * line of JSON. Namespaces and cables are there already (bench.py makes them).
+ *
+ *   gateway drop|redirect|fib|none     a program without state on the gateway's inside
+ *   warm FLOWS                         every flow once, answered by the sink
+ *   run FLOWS random|new PACKETS FIRST how long PACKETS take to the sink (or, with `gateway drop`, to the gateway)
+ *   engine FLOWS PACKETS               what the gateway's XDP program takes alone (after `warm`); an empty one in its place
+ */
+#define _GNU_SOURCE
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "bench.skel.h"
+
+#define BATCH 64
+#define CALL 100000 /* packets a system call */
+
+enum place { GEN, GW, SINK, PLACES };
+
+struct blast {
+	struct bench *kernel;
+	int ns[PLACES];
+	unsigned int lan, wan; /* of the gateway */
+	int drops; /* the gateway has a program of ours that drops */
+	char softirqd[64];
+};
+
+static int enter(struct blast *b, enum place place)
+{
+	return setns(b->ns[place], CLONE_NEWNET) ? -errno : 0;
+}
+
+static unsigned long long now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (unsigned long long)t.tv_sec * 1000000000ull + (unsigned long long)t.tv_nsec;
+}
+
+/* What the thread that takes over this processor's packets when they get too many has run. */
+static unsigned long long softirqd_ns(struct blast *b)
+{
+	unsigned long long ran = 0;
+	FILE *f = fopen(b->softirqd, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &ran) != 1)
+		ran = 0;
+	fclose(f);
+	return ran;
+}
+
+/* Where the kernel says that: of the ksoftirqd of the processor to which we are bound. */
+static int find_softirqd(struct blast *b)
+{
+	char want[32], comm[32], path[64];
+	struct dirent *e;
+	DIR *proc = opendir("/proc");
+
+	if (!proc)
+		return -errno;
+	snprintf(want, sizeof(want), "ksoftirqd/%d\n", sched_getcpu());
+	while ((e = readdir(proc)) && !b->softirqd[0]) {
+		const int pid = atoi(e->d_name);
+		FILE *f = NULL;
+
+		if (pid) {
+			snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+			f = fopen(path, "re");
+		}
+		if (f && fgets(comm, sizeof(comm), f) && !strcmp(comm, want))
+			snprintf(b->softirqd, sizeof(b->softirqd), "/proc/%d/schedstat", pid);
+		if (f)
+			fclose(f);
+	}
+	closedir(proc);
+	return b->softirqd[0] ? 0 : -ESRCH;
+}
+
+/*
+ * Processor time that packets have taken: ours, in which the kernel serves the interrupts that we cause, and that thread's.
+ * What others on the machine take is not in it, as it is in the time on the wall.
+ */
+static unsigned long long cpu_ns(struct blast *b)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (unsigned long long)t.tv_sec * 1000000000ull + (unsigned long long)t.tv_nsec + softirqd_ns(b);
+}
+
+/* ---- setting up --------------------------------------------------------------------------------------------------- */
+
+static int attach(struct blast *b, enum place place, const char *dev, struct bpf_program *program)
+{
+	int rc = enter(b, place);
+
+	if (rc)
+		return rc;
+	return bpf_xdp_attach((int)if_nametoindex(dev), bpf_program__fd(program), XDP_FLAGS_DRV_MODE, NULL);
+}
+
+static int set_up(struct blast *b, char **names)
+{
+	char path[256];
+	int rc;
+
+	for (int i = 0; i < PLACES; i++) {
+		snprintf(path, sizeof(path), "/run/netns/%s", names[i]);
+		b->ns[i] = open(path, O_RDONLY | O_CLOEXEC);
+		if (b->ns[i] < 0)
+			return -errno;
+	}
+	b->kernel = bench__open_and_load();
+	if (!b->kernel)
+		return -errno;
+	rc = attach(b, GEN, "g0", b->kernel->progs.bench_home);
+	if (!rc)
+		b->kernel->bss->orders.out = if_nametoindex("g0");
+	if (!rc)
+		rc = attach(b, SINK, "s0", b->kernel->progs.bench_sink);
+	if (!rc)
+		rc = enter(b, GW);
+	if (rc)
+		return rc;
+	b->lan = if_nametoindex("lan0");
+	b->wan = if_nametoindex("wan0");
+	b->kernel->bss->orders.gw_out = b->wan;
+	return b->lan && b->wan ? 0 : -ENODEV;
+}
+
+static int set_gateway(struct blast *b, const char *what)
+{
+	struct bpf_program *program = NULL;
+
+	b->drops = !strcmp(what, "drop");
+	if (b->drops)
+		program = b->kernel->progs.bench_gw_drop;
+	else if (!strcmp(what, "redirect"))
+		program = b->kernel->progs.bench_gw_redirect;
+	else if (!strcmp(what, "fib"))
+		program = b->kernel->progs.bench_gw_fib;
+	else if (strcmp(what, "none") != 0)
+		return -EINVAL;
+	return program ? attach(b, GW, "lan0", program) : 0;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------ */
+
+static int send_live(struct blast *b, unsigned long packets)
+{
+	char frame[BENCH_FRAME] = {};
+	int rc = enter(b, GEN);
+
+	while (!rc && packets) {
+		const unsigned long n = packets < CALL ? packets : CALL;
+		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = sizeof(frame), .repeat = (int)n,
+			    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH);
+
+		rc = bpf_prog_test_run_opts(bpf_program__fd(b->kernel->progs.bench_send), &o);
+		packets -= n;
+	}
+	return rc;
+}
+
+/* Until nothing arrives any more: what is left in the cables is not of the next measurement. */
+static void settle(struct blast *b)
+{
+	volatile struct bench_counts *c = &b->kernel->bss->counts;
+	unsigned long long before;
+
+	for (int i = 0; i < 100; i++) {
+		before = c->arrived + c->home + c->dropped;
+		usleep(2000);
+		if (before == c->arrived + c->home + c->dropped)
+			return;
+	}
+}
+
+static int warm(struct blast *b, unsigned int flows)
+{
+	struct bench_orders *orders = &b->kernel->bss->orders;
+	volatile struct bench_counts *c = &b->kernel->bss->counts;
+	const struct bench_counts before = b->kernel->bss->counts;
+	int rc;
+
+	orders->flows = flows;
+	orders->order = BENCH_IN_TURN;
+	orders->next = 0;
+	orders->echo = 1;
+	rc = send_live(b, flows);
+	settle(b);
+	orders->echo = 0;
+	if (rc)
+		return rc;
+	printf("{\"arrived\": %llu, \"answered\": %llu, \"bad\": %llu, \"ttl\": %u, \"source\": \"%u.%u.%u.%u\"}\n",
+	       c->arrived - before.arrived, c->home - before.home, c->bad - before.bad, c->ttl, c->source & 255,
+	       c->source >> 8 & 255, c->source >> 16 & 255, c->source >> 24);
+	return 0;
+}
+
+static int run(struct blast *b, unsigned int flows, const char *order, unsigned long packets, unsigned int first)
+{
+	struct bench_orders *orders = &b->kernel->bss->orders;
+	volatile unsigned long long *count = &b->kernel->bss->counts.arrived;
+	unsigned long long start, cpu, got, took;
+	int rc;
+
+	if (b->drops)
+		count = &b->kernel->bss->counts.dropped;
+	orders->flows = flows;
+	orders->order = strcmp(order, "new") ? BENCH_RANDOM : BENCH_NEW;
+	orders->next = first;
+	settle(b);
+	got = *count;
+	cpu = cpu_ns(b);
+	start = now_ns();
+	rc = send_live(b, packets);
+	took = now_ns() - start;
+	cpu = cpu_ns(b) - cpu;
+	got = *count - got;
+	if (!rc)
+		printf("{\"sent\": %lu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu}\n", packets, got, cpu, took);
+	return rc;
+}
+
+/* ---- a program alone ---------------------------------------------------------------------------------------------- */
+
+/* ns a packet of the program `fd` behind the generator, packets coming in at `ifindex`. */
+static int measure(struct blast *b, int fd, unsigned int ifindex, unsigned long packets, unsigned int *ns, unsigned int *got)
+{
+	char frame[BENCH_FRAME] = {};
+	struct xdp_md ctx = { .data_end = BENCH_FRAME, .ingress_ifindex = ifindex };
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = sizeof(frame), .repeat = (int)packets,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+	const unsigned int key = 0;
+	int rc = bpf_map_update_elem(bpf_map__fd(b->kernel->maps.measured), &key, &fd, BPF_ANY);
+
+	if (!rc)
+		rc = enter(b, GW);
+	if (!rc)
+		rc = bpf_prog_test_run_opts(bpf_program__fd(b->kernel->progs.bench_measure), &o);
+	*ns = o.duration;
+	*got = o.retval;
+	return rc;
+}
+
+static int engine(struct blast *b, unsigned int flows, unsigned long packets)
+{
+	struct bench_orders *orders = &b->kernel->bss->orders;
+	const int empty = bpf_program__fd(b->kernel->progs.bench_empty);
+	unsigned int id, out, ns, nothing;
+	int rc = enter(b, GW), fd;
+
+	if (!rc)
+		rc = bpf_xdp_query_id((int)b->lan, 0, &id);
+	if (rc)
+		return rc;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return -errno;
+	orders->flows = flows;
+	orders->order = BENCH_RANDOM;
+	orders->next = 0;
+	if (!rc)
+		rc = measure(b, fd, b->lan, packets, &ns, &out);
+	orders->next = 0;
+	if (!rc)
+		rc = measure(b, empty, b->lan, packets, &nothing, &id);
+	close(fd);
+	if (!rc)
+		printf("{\"ns\": %u, \"empty_ns\": %u, \"verdict\": %u}\n", ns, nothing, out);
+	return rc;
+}
+
+/* ---- orders ------------------------------------------------------------------------------------------------------- */
+
+static int obey(struct blast *b, const char *line)
+{
+	unsigned int flows, first;
+	unsigned long packets;
+	char word[16];
+	int rc;
+
+	if (sscanf(line, "gateway %15s", word) == 1) {
+		rc = set_gateway(b, word);
+		if (!rc)
+			puts("{}");
+		return rc;
+	}
+	if (sscanf(line, "warm %u", &flows) == 1 && flows)
+		return warm(b, flows);
+	if (sscanf(line, "run %u %15s %lu %u", &flows, word, &packets, &first) == 4 && flows)
+		return run(b, flows, word, packets, first);
+	if (sscanf(line, "engine %u %lu", &flows, &packets) == 2 && flows)
+		return engine(b, flows, packets);
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	struct blast b = {};
+	char line[256];
+	int rc;
+
+	if (argc != 4) {
+		fprintf(stderr, "usage: blast GENERATOR GATEWAY SINK (namespaces)\n");
+		return 2;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* short, and before others: what they take would be counted as ours */
+	if (setpriority(PRIO_PROCESS, 0, -20))
+		perror("blast: priority");
+	rc = find_softirqd(&b);
+	if (!rc)
+		rc = set_up(&b, argv + 1);
+	if (rc)
+		fprintf(stderr, "blast: %s\n", strerror(-rc));
+	while (!rc && fgets(line, sizeof(line), stdin)) {
+		rc = obey(&b, line);
+		if (rc)
+			fprintf(stderr, "blast: %s: %.*s\n", strerror(rc < 0 ? -rc : errno), (int)strcspn(line, "\n"), line);
+	}
+	bench__destroy(b.kernel);
+	return rc ? 1 : 0;
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The bench's figures as a table and as JSON."""
+
+import json
+import os
+import statistics
+import subprocess
+
+TITLES = {
+    "established": "Forwarded packets of answered conversations (64-byte UDP, one core that also generates)",
+    "new": "New conversations: every packet another sender's port",
+    "engine": "The XDP program alone (BPF test run, less an empty program)",
+}
+
+
+def spread(values):
+    """Half the distance between the quartiles, in percent of the median."""
+    if len(values) < 4:
+        return (max(values) - min(values)) / 2 / statistics.median(values) * 100
+    low, _, high = statistics.quantiles(values, n=4)
+    return (high - low) / 2 / statistics.median(values) * 100
+
+
+def peer(found, kind, name, flows):
+    """nftables doing the same job, with as many flows or the most that it could hold."""
+    if not name.startswith("sally"):
+        return None
+    other = "nftables masquerade" if "translating" in name else "nftables stateful"
+    known = [n for k, v, n in found if k == kind and v == other and n <= flows]
+    return found[(kind, other, max(known))] if known else None
+
+
+def rows(found):
+    for (kind, name, flows), values in sorted(found.items(), key=lambda i: (i[0][0] != "established", i[0][0], i[0][2])):
+        middle = statistics.median(values)
+        beside = peer(found, kind, name, flows)
+        yield {"kind": kind, "name": name, "flows": flows, "ns": round(middle, 1),
+               "spread_percent": round(spread(values), 1), "mpps": round(1000 / middle, 3),
+               "times_nftables": round(statistics.median(beside) / middle, 2) if beside else None,
+               "all_ns": [round(v, 1) for v in values]}
+
+
+def table(found):
+    lines, last = [], None
+    for r in rows(found):
+        if (r["kind"], r["flows"]) != last:
+            if not last or r["kind"] != last[0]:
+                lines += ["", TITLES[r["kind"]], "",
+                          f"{'':30} {'flows':>9} {'ns/packet':>10} {'spread':>7} {'Mpps':>7}  beside nftables"]
+            last = (r["kind"], r["flows"])
+        ratio = f"{r['times_nftables']:.2f} times" if r["times_nftables"] else ""
+        lines.append(f"{r['name']:30} {r['flows']:9} {r['ns']:10.0f} {r['spread_percent']:6.1f}% {r['mpps']:7.3f}  {ratio}")
+    return "\n".join(lines)
+
+
+def first_line(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    return (done.stdout.splitlines() or [""])[0]
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(), "kernel": os.uname().release,
+            "load": os.getloadavg()[0], "nftables": first_line("nft", "--version"),
+            "commit": first_line("git", "describe", "--always", "--dirty", "--abbrev=12")}
+
+
+def save(path, found, options):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"machine": machine(), "options": options, "rows": list(rows(found))}, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The bench: what a packet costs, beside the peers, in one run. As a check only that it works; no time is judged.
+
+CHECKS += check-bench
+
+BENCH := SALLY=$(abspath $(B)/sally) BLAST=$(abspath $(B)/bench/blast) $(PYTHON) -B bench/bench.py
+
+$(B)/bench/bench.bpf.o: bench/bench.bpf.c bench/bench.h
+	@mkdir -p $(@D)
+	$(BPF_GUARD) $(BPF_CC) $(BPF_CFLAGS) -c $< -o $@
+	$(BPF_STRIP) -g $@
+
+$(B)/bench/bench.skel.h: $(B)/bench/bench.bpf.o
+	$(BPFTOOL) gen skeleton $< name bench > $@.tmp
+	mv $@.tmp $@
+
+$(B)/bench/blast: bench/blast.c bench/bench.h $(B)/bench/bench.skel.h
+	$(CC) $(ALL_CFLAGS) -I$(B)/bench -o $@ $< -lbpf
+
+.PHONY: bench check-bench
+bench: $(B)/sally $(B)/bench/blast ## what a packet costs, beside plain forwarding, nftables and bare XDP (root; minutes)
+	$(BENCH)
+
+check-bench: $(B)/sally $(B)/bench/blast ## the bench works (a short run; its times are not judged)
+	$(BENCH) --smoke
