@@ -82,8 +82,8 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *p, str
 
 /*
  * Judges n packets in order: verdicts, state and counters are those of n calls of sp_engine_packet(), events come in the
- * same order; only faster, since the waits for memory overlap. 32 and multiples of it are good numbers. No packet may lie where
- * another one of the same call is written (`out` of struct sp_engine_packet).
+ * same order; only faster, since the waits for memory overlap. 32 and multiples of it are good numbers. No packet may lie
+ * where another one of the same call is written (`out` of struct sp_engine_packet).
  */
 void sp_engine_packets(struct sp_engine *e, const struct sp_engine_packet *p, struct sp_engine_result *out, sp_u32 n,
 		       struct sp_counter *counters);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The stages of a batch: each goes over all packets before the next begins, and asks for the memory that the next one
- * reads, so that the waits overlap. Only sp_stage_decide() decides; what the others saw is a hint, which it verifies: earlier
- * packets of the same batch, and other threads, change the table meanwhile. Include port_host.h first. docs/decisions/0019-batches.md
+ * reads, so that the waits overlap. Only sp_stage_decide() decides; what the others saw is a hint, which it verifies:
+ * earlier packets of the same batch, and other threads, change the table meanwhile. Decision record:
+ * docs/decisions/0019-batches.md. Include port_host.h first.
  */
 #ifndef SP_HOST_STAGES_H
 #define SP_HOST_STAGES_H

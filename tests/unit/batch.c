@@ -40,7 +40,8 @@ static void draw_end(struct batch *b, int inside, struct sp_addr *a)
 
 static void draw_bytes(struct batch *b, sp_u32 i, int from_inside, sp_u32 payload)
 {
-	static const sp_u8 protos[] = { SP_PROTO_TCP, SP_PROTO_TCP, SP_PROTO_TCP, SP_PROTO_UDP, SP_PROTO_UDP, SP_PROTO_ICMP, 47 };
+	static const sp_u8 protos[] = { SP_PROTO_TCP, SP_PROTO_TCP, SP_PROTO_TCP, SP_PROTO_UDP, SP_PROTO_UDP,
+					SP_PROTO_ICMP, 47 };
 	static const sp_u8 flags[] = { SP_TCP_SYN, SP_TCP_SYN | SP_TCP_ACK, SP_TCP_ACK, SP_TCP_ACK, SP_TCP_ACK | SP_TCP_FIN,
 				       SP_TCP_RST };
 	sp_u8 ip[SP_CRAFT_MAX];
@@ -284,7 +285,8 @@ static void counters(void **state)
 	assert_non_null(b);
 	e = engine(b, 0, 0);
 	sp_engine_packets(e, b->in, b->result[0], 0, mine);
-	b->in[0] = b->in[1] = (struct sp_engine_packet){ .data = b->bytes[0], .len = 3, .now_ns = 1, .zone = SP_ZONE_OUTSIDE };
+	b->in[0] = (struct sp_engine_packet){ .data = b->bytes[0], .len = 3, .now_ns = 1, .zone = SP_ZONE_OUTSIDE };
+	b->in[1] = b->in[0];
 	sp_engine_packets(e, b->in, b->result[0], 2, mine);
 	assert_true(mine[SP_R_TRUNCATED].packets == 2 && mine[SP_R_TRUNCATED].bytes == 6);
 	assert_true(e->counters[SP_R_TRUNCATED].packets == 0);
