@@ -36,7 +36,7 @@ SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 	from = hook == SP_HOOK_EGRESS ? sp_came_from(skb, p) : SP_ZONE_NONE;
 	if (from) {
 		/* it was judged where it came in; what came from the outside needs no other source */
-		if (skb->protocol != bpf_htons(0x0800) || !sp_nat_get() ||
+		if (skb->protocol == bpf_htons(0x86dd) || !sp_nat_get() ||
 		    (from == SP_ZONE_OUTSIDE && p->zone_out != SP_ZONE_OUTSIDE && !sp_others_translate(p->now_ns))) {
 			sp_count(SP_R_FORWARDED, p);
 			return TC_ACT_UNSPEC;

@@ -40,11 +40,11 @@ static inline void sp_door_tell(struct sp_engine *e, const struct sp_pkt *p, int
 }
 
 /* As the kernel says of a packet that it forwards. */
-static inline int sp_door_is_ip4(const struct sp_engine_packet *in)
+static inline int sp_door_is_ip6(const struct sp_engine_packet *in)
 {
 	const sp_u8 *b = in->data;
 
-	return in->bare_ip ? in->len && b[0] >> 4 == 4 : in->len >= 14 && b[12] == 8 && b[13] == 0;
+	return in->bare_ip ? in->len && b[0] >> 4 == 6 : in->len >= 14 && b[12] == 0x86 && b[13] == 0xdd;
 }
 
 static inline void sp_door_open(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in)
@@ -76,7 +76,7 @@ static inline int sp_door_is_open(const struct sp_door *d, const struct sp_engin
 	const struct sp_pkt *p = &d->p;
 
 	return p->forwarded &&
-	       (!sp_door_is_ip4(in) || !sp_nat_get() ||
+	       (sp_door_is_ip6(in) || !sp_nat_get() ||
 		(p->zone == SP_ZONE_OUTSIDE && p->zone_out != SP_ZONE_OUTSIDE && !sp_others_translate(p->now_ns)));
 }
 
