@@ -11,7 +11,6 @@ from talk import Tcp, Udp
 from test_nat_forward import WWW, Watched
 from test_programs import sha256, url
 
-pytestmark = pytest.mark.beyond_nft
 POOL = ["5.5.9.1", "5.5.9.2"]
 
 
@@ -41,6 +40,7 @@ def identity(home, ns):
     return seen
 
 
+@pytest.mark.beyond_nft
 def test_one_computer_has_one_of_its_addresses(pool):
     """RFC 4787 REQ-2: paired pooling."""
     with Watched(pool):
@@ -65,6 +65,7 @@ def test_the_machine_itself_keeps_its_own_address(pool):
     assert seen[0] == pool.stranger4, "and forward lines answer there"
 
 
+@pytest.mark.beyond_nft
 def test_uninvited(pool):
     before = pool.drops()
     with pool.stranger.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:

@@ -153,7 +153,8 @@ def test_path_mtu_is_told_by_the_gateway(net, family, tmp_path):
     try:
         net.john.run("curl", "-sS", "-m", 20, "-o", tmp_path / "big", url(net.address("web", family), "/big"))
         assert sha256(tmp_path / "big") == net.servers.big_sum
-        known = net.fw4 if family == 4 else net.address("john", family)  # the server knows him by the gateway's address
+        # the server knows him by the gateway's address, if somebody translates
+        known = net.fw4 if family == 4 and net.mode != "none" else net.address("john", family)
         assert "mtu 1280" in net.web.run("ip", f"-{family}", "route", "get", known).stdout
     finally:
         for to in ("10.1.0.2/32", "2a00:1:0:1::2/128"):
