@@ -63,7 +63,7 @@ def machine():
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(), "kernel": os.uname().release,
             "load": os.getloadavg()[0], "nftables": first_line("nft", "--version"),
-            "commit": first_line("git", "describe", "--always", "--dirty", "--abbrev=12")}
+            "commit": first_line("git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty")}
 
 
 def save(path, found, options):
