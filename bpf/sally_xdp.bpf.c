@@ -42,8 +42,8 @@ SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 	if (!p->zone_out || !sp_express_source(ctx, p))
 		return XDP_PASS;
 	/* from here on it is changed; it can not be given to the stack any more */
-	if ((p->nat && sp_rewrite(ctx, p)) || sp_express_hop(ctx, p) || bpf_xdp_store_bytes(ctx, 0, fib.dmac, SP_MAC) ||
-	    bpf_xdp_store_bytes(ctx, SP_MAC, fib.smac, SP_MAC))
+	if ((p->nat && sp_rewrite(ctx, p)) || sp_express_hop(ctx, p) || sp_put(ctx, 0, fib.dmac, SP_MAC) ||
+	    sp_put(ctx, SP_MAC, fib.smac, SP_MAC))
 		return XDP_DROP;
 	sp_count(SP_R_EXPRESS, p);
 	return (int)bpf_redirect(key, 0);
