@@ -52,12 +52,17 @@ def test_ssh(home, tmp_path):
     assert sha256(tmp_path / "big") == home.servers.big_sum
 
 
+def idle(lab):
+    """Waits until the servers of iperf3 are done: what is forgotten while it closes stays half closed for minutes."""
+    for server in (lab.web, lab.www):
+        wait_for("the end of the last run", lambda: not server.run("ss", "-Htn", "state", "connected", "exclude",
+                                                                   "time-wait", "sport = :5201").stdout, 30)
+
+
 def iperf(client, address, *options):
     """A run of iperf3 against the server there, once the servers are done with the run before."""
     family = 6 if ":" in address else 4
-    for server in (client.lab.web, client.lab.www):
-        wait_for("the end of the last run", lambda: not server.run("ss", "-Htn", "state", "connected", "exclude",
-                                                                   "time-wait", "sport = :5201").stdout)
+    idle(client.lab)
 
     def run():
         done = client.run("iperf3", f"-{family}", "-c", address, "-J", "--connect-timeout", 5000, *options, check=False,

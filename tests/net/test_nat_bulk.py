@@ -7,7 +7,7 @@ import pytest
 
 from lab import grown, wait_for
 from talk import Tcp, Udp
-from test_nat import iperf
+from test_nat import idle, iperf
 from test_nat_forward import Watched
 
 BYTES = 20 << 20
@@ -19,10 +19,12 @@ LINES = ("forward tcp/7080 to 192.168.1.10:5201", "forward udp/7080 to 192.168.1
 @pytest.fixture(params=["on", "late", "off"])
 def offloads(home, request):
     """Whoever finishes checksums and cuts segments: nobody, the last cable, the end hosts."""
+    idle(home)
     home.put(*LINES)
     home.forget()
     home.offloads(request.param)
     yield
+    idle(home)
     home.offloads()
     home.put()
 

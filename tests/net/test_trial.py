@@ -153,7 +153,7 @@ def test_dead_mans_switch_of_a_gateway_that_translates(home):
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         watch.wait(10)
-        assert not processes_of(home.fw)
+        wait_for("them to be gone", lambda: not processes_of(home.fw))
         for talk in talks.values():
             talk.client.sendall(b"typed in the dark")
         assert not udp.client_says(b"lost", 0.2), "the trial cuts nothing"
