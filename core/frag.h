@@ -205,7 +205,7 @@ SP_GLOBAL int sp_frag_piece(struct sp_pkt *p)
 		struct sp_frag *f = sp_frag_at(base + way);
 
 		if (f && sp_frag_is(f, p)) {
-			/* the identification comes again (RFC 6864 4.3): what has passed whole makes room for the next one */
+			/* an identification that comes again (RFC 6864 4.3): what has passed whole makes room */
 			if (!p->frag_off && sp_frag_idle(f, p->now_ns))
 				f->family = 0;
 			else
