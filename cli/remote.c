@@ -11,20 +11,29 @@
 #define ANCESTORS_MAX 32
 #define MARK "SSH_CONNECTION="
 
+/* A file of process pid, with a 0 at its end; its length, 0 when it can not be read. */
+static size_t read_proc(int pid, const char *name, char *text, size_t size)
+{
+	char path[40];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	f = fopen(path, "re");
+	if (f) {
+		n = fread(text, 1, size - 1, f);
+		fclose(f);
+	}
+	text[n] = 0;
+	return n;
+}
+
 /* Does the environment that process pid was started with name an SSH connection? */
 static int began_over_ssh(int pid)
 {
-	char path[40], text[65536];
-	size_t n;
-	FILE *f;
+	char text[65536];
+	const size_t n = read_proc(pid, "environ", text, sizeof(text));
 
-	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = 0;
 	for (const char *word = text; word < text + n; word += strlen(word) + 1)
 		if (!strncmp(word, MARK, sizeof(MARK) - 1))
 			return 1;
@@ -34,18 +43,11 @@ static int began_over_ssh(int pid)
 /* 0 when there is none, or none to be seen */
 static int parent_of(int pid)
 {
-	char path[40], text[512];
+	char text[512];
 	int parent = 0;
-	size_t n;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
+	if (!read_proc(pid, "stat", text, sizeof(text)))
 		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = 0;
 	/* the name, in brackets, may hold anything, also brackets */
 	return strrchr(text, ')') && sscanf(strrchr(text, ')') + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }

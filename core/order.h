@@ -37,6 +37,18 @@ SP_INLINE struct sp_image_order *sp_order_at(sp_u32 generation, sp_u32 line)
 
 /* ---- cells -------------------------------------------------------------------------------------------------------- */
 
+/* What a count-min sketch says: the smaller of two cells. */
+SP_INLINE sp_u32 sp_smaller(const sp_u32 *a, const sp_u32 *b)
+{
+	sp_u32 x, y;
+
+	if (!a || !b)
+		return 0;
+	x = SP_READ(*a);
+	y = SP_READ(*b);
+	return x < y ? x : y;
+}
+
 /* Two cells, one in each row: the first in the low half. rows: SP_METER_RATES or SP_METER_LIMITS. */
 SP_INLINE sp_u64 sp_meter_cells(sp_u64 hash, sp_u32 rows)
 {
@@ -89,14 +101,7 @@ SP_INLINE sp_u64 sp_limit_cells(struct sp_config *c, struct sp_key *k, sp_u32 fr
 
 SP_INLINE sp_u32 sp_limit_count(sp_u64 cells)
 {
-	sp_u32 *a = (sp_u32 *)sp_meter_at((sp_u32)cells), *b = (sp_u32 *)sp_meter_at((sp_u32)(cells >> 32));
-	sp_u32 x, y;
-
-	if (!a || !b)
-		return 0;
-	x = SP_READ(*a);
-	y = SP_READ(*b);
-	return x < y ? x : y;
+	return sp_smaller((sp_u32 *)sp_meter_at((sp_u32)cells), (sp_u32 *)sp_meter_at((sp_u32)(cells >> 32)));
 }
 
 /* One conversation more (1) or less (-1); its lock is held. */

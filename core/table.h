@@ -139,14 +139,7 @@ SP_INLINE sp_u64 sp_source_cells(struct sp_config *c, const struct sp_addr *a, s
 
 SP_INLINE sp_u32 sp_source_count(sp_u64 cells)
 {
-	sp_u32 *a = sp_sketch_at((sp_u32)cells), *b = sp_sketch_at((sp_u32)(cells >> 32));
-	sp_u32 x, y;
-
-	if (!a || !b)
-		return 0;
-	x = SP_READ(*a);
-	y = SP_READ(*b);
-	return x < y ? x : y;
+	return sp_smaller(sp_sketch_at((sp_u32)cells), sp_sketch_at((sp_u32)(cells >> 32)));
 }
 
 SP_INLINE void sp_source_add(struct sp_state *s, sp_u64 cells, sp_u32 delta)
