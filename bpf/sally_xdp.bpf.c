@@ -34,7 +34,7 @@ SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 		return XDP_PASS; /* for this machine, no neighbour yet, no route, too big, ... */
 	key = fib.ifindex;
 	out = bpf_map_lookup_elem(&sp_ifaces, &key);
-	if (!out || !out->express || key == ctx->ingress_ifindex)
+	if (!out || !sp_iface_express(out, p->now_ns) || key == ctx->ingress_ifindex)
 		return XDP_PASS;
 	p->zone_out = sp_iface_zone(out, p->now_ns);
 	p->hook = SP_HOOK_EGRESS;

@@ -290,7 +290,8 @@ struct sp_iface {
 	sp_u8 named; /* U  enum sp_named */
 	sp_u8 express; /* U  1: packets may be redirected to it, without the stack */
 	sp_u8 virtual; /* K  1: the last packet from it that told (see sp_unfinished()) had an unfinished checksum */
-	sp_u8 pad_[7];
+	sp_u8 express_back; /* U  express, once a trial has ended unconfirmed */
+	sp_u8 pad_[6];
 };
 
 /* Why an interface is in its zone. */

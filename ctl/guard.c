@@ -41,7 +41,7 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 {
 	struct sp_iface iface = { .zone = l->zone, .bare_ip = l->bare_ip, .xdp = l->xdp, .own_qdisc = own_qdisc,
 				  .xdp_errno = (sp_u8)(xdp_error > -256 ? -xdp_error : EIO), .zone_back = zone_back,
-				  .named = l->named, .express = l->express };
+				  .named = l->named, .express = l->express, .express_back = l->express };
 	sp_u32 key = (sp_u32)l->ifindex;
 
 	return bpf_map_update_elem(g->fd_ifaces, &key, &iface, BPF_ANY) ?

@@ -374,16 +374,27 @@ SP_GLOBAL int sp_source_fits(sp_dev *dev, struct sp_pkt *p)
 	return !i || i->zone == SP_ZONE_OUTSIDE;
 }
 
-/* Zone of a guarded interface, SP_ZONE_NONE if it is not: it goes back with the policy (sp_generation()). */
-SP_INLINE sp_u8 sp_iface_zone(const struct sp_iface *i, sp_u64 now_ns)
+/* Is what a trial has changed of interfaces no longer so? It goes back with the policy (sp_generation()). */
+SP_INLINE int sp_is_back(sp_u64 now_ns)
 {
 	struct sp_config *c = sp_config_get();
-	sp_u64 until_ns;
+	const sp_u64 until_ns = c ? SP_READ(c->trial_until_ns) : 0;
 
-	if (!i || !c)
+	return until_ns && now_ns >= until_ns;
+}
+
+/* Zone of a guarded interface, SP_ZONE_NONE if it is not. */
+SP_INLINE sp_u8 sp_iface_zone(const struct sp_iface *i, sp_u64 now_ns)
+{
+	if (!i)
 		return SP_ZONE_NONE;
-	until_ns = SP_READ(c->trial_until_ns);
-	return until_ns && now_ns >= until_ns ? i->zone_back : i->zone;
+	return sp_is_back(now_ns) ? i->zone_back : i->zone;
+}
+
+/* May packets come from it, or be redirected to it, without the stack? */
+SP_INLINE sp_u8 sp_iface_express(const struct sp_iface *i, sp_u64 now_ns)
+{
+	return sp_is_back(now_ns) ? i->express_back : i->express;
 }
 
 /* Zone of p's destination. */
@@ -562,7 +573,7 @@ SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
 		p->zone = sp_iface_zone(i, p->now_ns);
 		p->bare_ip = i->bare_ip;
 		p->virtual = SP_READ(i->virtual);
-		p->express = i->express;
+		p->express = sp_iface_express(i, p->now_ns);
 		if (!p->zone)
 			return NULL;
 	}
