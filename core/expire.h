@@ -209,12 +209,13 @@ SP_INLINE int sp_set_is_empty(struct sp_set *set)
 SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
 {
 	struct sp_config *c = sp_config_get();
+	const sp_u32 words = c ? c->sets * SP_TAG_WORDS : 0;
 	sp_u32 b, word;
 	struct sp_set *set;
 
-	if (!c || !c->sets)
+	if (!words)
 		return 1;
-	n %= c->sets * SP_TAG_WORDS;
+	n %= words;
 	b = n / SP_TAG_WORDS;
 	word = n % SP_TAG_WORDS;
 	SP_OPAQUE(word);

@@ -162,7 +162,8 @@ SP_INLINE void sp_source_add(struct sp_state *s, sp_u64 cells, sp_u32 delta)
 /* The share of one source: the budget over those who want some. */
 SP_INLINE sp_u32 sp_share(struct sp_config *c, struct sp_state *s)
 {
-	const sp_u32 share = c->unanswered_max / (SP_READ(s->sources) + 1);
+	/* 64 bits: whatever is counted there, it is no division by zero */
+	const sp_u32 share = (sp_u32)(c->unanswered_max / ((sp_u64)SP_READ(s->sources) + 1));
 
 	return share < SP_SHARE_MIN ? SP_SHARE_MIN : share;
 }

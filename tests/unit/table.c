@@ -257,6 +257,18 @@ static void locks_are_bounded(void **state)
 	sp_engine_free(e);
 }
 
+/* The live table is mapped by those who only look: whatever stands in it, they survive. */
+static void any_number_of_sources_has_a_share(void **state)
+{
+	struct sp_engine *e = new_engine(1000);
+
+	e->t.state->sources = 0;
+	assert_int_equal(sp_share(e->t.config, e->t.state), e->t.config->unanswered_max);
+	e->t.state->sources = ~0u;
+	assert_int_equal(sp_share(e->t.config, e->t.state), SP_SHARE_MIN);
+	sp_engine_free(e);
+}
+
 /* The eighth-of-a-word arithmetic that counts empty ways, against counting them one by one. */
 static void empty_ways_are_counted_right(void **state)
 {
@@ -295,6 +307,7 @@ struct unit_result unit_table(void)
 		cmocka_unit_test(churn),
 		cmocka_unit_test(locks_are_bounded),
 		cmocka_unit_test(empty_ways_are_counted_right),
+		cmocka_unit_test(any_number_of_sources_has_a_share),
 	};
 
 	return UNIT_RUN("table", tests);
