@@ -53,6 +53,41 @@ def table(found):
     return "\n".join(lines)
 
 
+def beside(found, name, metric):
+    """How many times the first variant's value, round by round."""
+    first = next(iter(found))[0]
+    pairs = list(zip(found[name, metric], found.get((first, metric), ())))
+    if name == first or not pairs or not all(b for _, b in pairs):
+        return None
+    return round(statistics.median(a / b for a, b in pairs), 3)
+
+
+def part(name, found, module):
+    """The tables of a part, as text."""
+    if name == "packets":
+        return table(found)
+    lines = []
+    for title, metrics in module.TABLES:
+        lines += ["", title + "; (times the first line, round by round)", "",
+                  f"{'':30}" + "".join(f"{heading:>20}" for heading in metrics.values())]
+        for variant in dict.fromkeys(v for v, m in found if m in metrics):
+            cells = ""
+            for metric in metrics:
+                values = found.get((variant, metric))
+                ratio = beside(found, variant, metric) if values else None
+                cells += f"{statistics.median(values):12.5g}" if values else " " * 12
+                cells += f" ({ratio:.3f})" if ratio else " " * 8
+            lines.append(f"{variant:30}{cells}")
+    return "\n".join(lines)
+
+
+def figures(found):
+    for (variant, metric), values in found.items():
+        yield {"name": variant, "metric": metric, "median": round(statistics.median(values), 3),
+               "spread_percent": round(spread(values), 1) if all(values) else None,
+               "times_first": beside(found, variant, metric), "all": [round(v, 3) for v in values]}
+
+
 def first_line(*argv):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     return (done.stdout.splitlines() or [""])[0]
@@ -67,6 +102,9 @@ def machine():
 
 
 def save(path, found, options):
+    whole = {"machine": machine(), "options": options}
+    for name, values in found.items():
+        whole["rows" if name == "packets" else name] = list(rows(values) if name == "packets" else figures(values))
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"machine": machine(), "options": options, "rows": list(rows(found))}, file, indent=1)
+        json.dump(whole, file, indent=1)
         file.write("\n")

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a small packet costs through Sallyport and through its peers, on one core.
+
+    gen                    gw: whoever is measured                  sink
+    +----------+           +----------------------+                 +-----------+
+    |  blast   | g0 -- lan0                        wan0 ---------- s0 counts,   |
+    | 10.1.1.x |           10.255.0.1        5.5.0.1                | answers   |
+    +----------+           +----------------------+                 +-----------+
+
+The generator is a BPF test run with live frames; one core makes a packet, carries it through the gateway and counts it.
+Every variant gets fresh namespaces in every round; rounds alternate, and medians are reported.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+
+import bed
+
+BLAST = os.environ.get("BLAST", "build/bench/blast")
+NEW_FLOWS = 30000  # a burst of new conversations: as many as one address has ports for, with room
+
+NFT = """table inet bench {
+    chain forward {
+        type filter hook forward priority 0; policy drop;
+        ct state established,related accept
+        iifname "lan0" ct state new accept
+    }
+}
+"""
+MASQUERADE = NFT + """table ip turned {
+    chain post { type nat hook postrouting priority 100; oifname "wan0" masquerade; }
+}
+"""
+
+# name: (what is on the gateway, does it remember conversations, is the source another one behind it)
+VARIANTS = {
+    "generator and drop": (("blast", "drop"), False, False),
+    "XDP redirect, no state": (("blast", "redirect"), False, False),
+    "XDP redirect, route look-up": (("blast", "fib"), False, False),
+    "plain forwarding": (None, False, False),
+    "nftables stateful": (("nft", NFT), True, False),
+    "nftables masquerade": (("nft", MASQUERADE), True, True),
+    "sally tc": (("sally", "nat off\n", "tc"), True, False),
+    "sally xdp": (("sally", "nat off\n", "xdp"), True, False),
+    "sally express": (("sally", "nat off\n", "xdp", "--express"), True, False),
+    "sally express, translating": (("sally", "", "xdp", "--express"), True, True),
+}
+NEW = ("plain forwarding", "nftables stateful", "nftables masquerade", "sally xdp", "sally express, translating")
+ENGINE = ("sally xdp", "sally express", "sally express, translating")
+SMOKE = ("generator and drop", "XDP redirect, no state", "nftables masquerade", "sally express",
+         "sally express, translating")
+
+
+class Bed(bed.Net):
+    """Three namespaces in a row, the middle one with what is measured, and a running blast."""
+
+    def __init__(self, what, flows):
+        super().__init__("gen", "gw", "sink")
+        try:
+            bed.gateway(self, "gen", "g0", "sink", "s0")
+            self.blast = subprocess.Popen(["taskset", "-c", str(bed.CPU), BLAST, *self.names.values()], text=True,
+                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.started.append(self.blast)
+            self.ask("gateway " + (what[1] if what and what[0] == "blast" else "none"))
+            if what and what[0] == "nft":
+                self.nft("gw", what[1])
+            elif what and what[0] == "sally":
+                room = str(max(65536, 4 * flows))  # a translated one takes two places
+                self.sally_up("gw", what[1], "--outside", "wan0", "--inside", "lan0", "--mode", what[2],
+                              "--flows", room, *what[3:])
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, order):
+        self.blast.stdin.write(order + "\n")
+        self.blast.stdin.flush()
+        answer = self.blast.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"blast ended at: {order}")
+        return json.loads(answer)
+
+    def warm(self, flows, turned):
+        """Every flow has been answered; what arrived was right."""
+        for _ in range(4):
+            seen = self.ask(f"warm {flows}")
+            if seen["answered"] >= flows:
+                break
+        else:
+            raise RuntimeError(f"only {seen['answered']} of {flows} flows were answered: {seen}")
+        if seen["bad"] or seen["ttl"] != 63 or (seen["source"] == bed.WAN) != turned:
+            raise RuntimeError(f"what arrived is wrong: {seen}")
+
+    def express(self):
+        """Packets that took the lane so far."""
+        return json.loads(self.run("gw", bed.SALLY, "status", "--json"))["passed"].get("express", {"packets": 0})["packets"]
+
+
+def conntrack_room():
+    with open("/proc/sys/net/netfilter/nf_conntrack_max", encoding="ascii") as file:
+        return int(file.read()) * 95 // 100
+
+
+def burst(row, order):
+    """ns of processor time a delivered packet."""
+    seen = row.ask(order)
+    if seen["arrived"] < 0.5 * seen["sent"]:
+        raise RuntimeError(f"only {seen['arrived']} of {seen['sent']} packets arrived")
+    return seen["ns"] / seen["arrived"]
+
+
+def established(name, flows, packets, bursts):
+    what, remembers, turned = VARIANTS[name]
+    row = Bed(what, flows)
+    try:
+        if remembers:
+            row.warm(flows, turned)
+        before = row.express() if "express" in name else 0
+        found = [burst(row, f"run {flows} random {packets} {n * packets}") for n in range(bursts)]
+        if "express" in name and row.express() - before < packets * bursts * 0.5:
+            raise RuntimeError("packets did not take the express lane")
+        return found
+    finally:
+        row.close()
+
+
+def beginning(name):
+    row = Bed(VARIANTS[name][0], 1000000)
+    try:
+        return [burst(row, f"run 1 new {NEW_FLOWS} 0")]
+    finally:
+        row.close()
+
+
+def engine(name, flows, packets, bursts):
+    what, _, turned = VARIANTS[name]
+    row = Bed(what, flows)
+    try:
+        row.warm(flows, turned)
+        found = []
+        for _ in range(bursts):
+            seen = row.ask(f"engine {flows} {packets}")
+            want = 4 if "express" in name else 2  # XDP_REDIRECT, XDP_PASS
+            if seen["verdict"] != want:
+                raise RuntimeError(f"the program said {seen['verdict']}, not {want}: {seen}")
+            found.append(seen["ns"] - seen["empty_ns"])
+        return found
+    finally:
+        row.close()
+
+
+def jobs(args):
+    """(kind, name, flows, function) in the order of one round."""
+    for flows in args.flows:
+        for name, (what, _, _) in VARIANTS.items():
+            if args.only and not any(word in name for word in args.only):
+                continue
+            if args.smoke and name not in SMOKE:
+                continue
+            n = min(flows, conntrack_room()) if what and what[0] == "nft" else flows
+            packets = 2000 if args.smoke else 100000 if name in NEW else 200000
+            if not args.engine:
+                yield "established", name, n, lambda a=name, b=n, c=packets: established(a, b, c, args.bursts)
+            if name in ENGINE:
+                yield ("engine", name, n,
+                       lambda a=name, b=n: engine(a, b, 2000 if args.smoke else 500000, args.bursts))
+    for name in NEW:
+        if not args.smoke and not args.engine and (not args.only or any(word in name for word in args.only)):
+            yield "new", name, NEW_FLOWS, lambda a=name: beginning(a)
+
+
+def measure(args, failed):
+    """{(kind, variant, flows): [ns of each measurement]}; what did not work is appended to `failed`."""
+    found = {}
+    for turn in range(args.rounds):
+        for kind, name, flows, job in jobs(args):
+            try:
+                ns = job()
+            except (RuntimeError, subprocess.SubprocessError) as error:
+                failed.append(f"{kind}, {name}, {flows} flows: {error}")
+                continue
+            found.setdefault((kind, name, flows), []).extend(ns)
+            if not args.smoke:
+                print(f"round {turn + 1}: {kind}, {name}, {flows} flows: {statistics.median(ns):.0f} ns", flush=True)
+    return found
