@@ -33,7 +33,7 @@ CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))
 DAEMON_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard daemon/*.c))
 
 .PHONY: all help deps demo check clean
-all: $(B)/sally $(B)/sallyd $(B)/man/sally-reasons.7 ## build build/sally, kernel programs embedded, and build/sallyd
+all: $(B)/sally $(B)/sallyd $(B)/man/sally-reasons.7 lib ## build sally, sallyd (kernel programs embedded), libsallyport
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,7 +81,7 @@ demo: ## the story of the firewall, told by live events of real packets (root)
 
 # cheap parts first; a part that is not named here comes last
 CHECK_ORDER := style headers man cli policy image image-kernel unit orders verifier scenario-runner scenario captures ctl \
-	stress bench-native bench net vm
+	stress lib bench-native bench net vm
 IN_ORDER = $(filter $(CHECKS),$(CHECK_ORDER:%=check-%)) $(filter-out $(CHECK_ORDER:%=check-%),$(CHECKS))
 check: ## everything that can be checked, to the end, with a summary (root)
 	@$(MAKE) --no-print-directory deps
@@ -91,5 +91,6 @@ check: ## everything that can be checked, to the end, with a summary (root)
 clean: ## remove everything that was built
 	rm -rf $(B)
 
+include lib/lib.mk
 include $(wildcard tests/*.mk)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

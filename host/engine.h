@@ -40,6 +40,11 @@ struct sp_engine {
 	void (*event)(void *arg, const struct sp_event *e); /* NULL: none; not rate limited by the native engine */
 	void *event_arg;
 	int owned; /* the tables were allocated by sp_engine_new() */
+	/* instead of `side`: zone of an address; may a packet from that zone have that source? NULL: side says so */
+	sp_u8 (*zone_of)(void *arg, sp_u8 family, const struct sp_addr *a);
+	int (*source_fits)(void *arg, sp_u8 zone, sp_u8 family, const struct sp_addr *a);
+	void *zone_arg;
+	int one_thread; /* no two threads are ever in it at once: batches may leave out what keeps them apart */
 };
 
 /* One packet as it meets an interface. */

@@ -199,11 +199,15 @@ SP_INLINE sp_u32 sp_seconds(sp_u64 ns)
 
 SP_INLINE int sp_source_fits(sp_dev *dev, const struct sp_pkt *p)
 {
+	if (sp_host->source_fits)
+		return sp_host->source_fits(sp_host->zone_arg, p->zone, p->family, &p->src);
 	return sp_side_fits(&sp_host->side, sp_nat_get(), p);
 }
 
 SP_INLINE sp_u8 sp_route_zone(sp_dev *dev, const struct sp_pkt *p)
 {
+	if (sp_host->zone_of)
+		return sp_host->zone_of(sp_host->zone_arg, p->family, &p->dst);
 	return (sp_u8)sp_side_zone(&sp_host->side, sp_nat_get(), p->family, &p->dst);
 }
 

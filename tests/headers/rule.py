@@ -15,6 +15,10 @@ MAY = {
     "policy": ABI + ("policy/",),
     # ctl adopts existing connections with the core's own code, through the face of the host library; no deeper
     "ctl": ABI + ("policy/", "ctl/", "host/engine.h", "gen/"),
+    # libsallyport: the engine and the language behind one public header
+    "lib": ABI + ("policy/", "host/engine.h", "include/sallyport.h", "lib/"),
+    "include": (),
+    "examples": (),
     "daemon": ABI + ("policy/", "ctl/", "daemon/", "host/engine.h"),
     "cli": ABI + ("policy/", "ctl/", "cli/", "host/"),
     "web": ("web/",),

@@ -111,6 +111,8 @@ def guard(src):
     folder = path.split("_")[0]
     # port/port_host.h may say "port" once
     want = rf"SP_({folder}_)?{path.split('_', 1)[1]}" if path.startswith(f"{folder}_{folder}_") else "SP_" + path
+    if folder == "INCLUDE":
+        want = path.split("_", 1)[1]  # what others include has no prefix of ours
     if folder == "TESTS":
         want = rf"\w+_{path.split('_')[-2]}_H"
     if not re.search(rf"^#ifndef (?P<guard>{want})\n#define (?P=guard)\n", src.text, re.M):
