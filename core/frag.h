@@ -48,16 +48,6 @@ SP_INLINE int sp_frag_is(const struct sp_frag *f, const struct sp_pkt *p)
 	       (sp_s64)(p->now_ns - f->born_ns) <= (sp_s64)SP_FRAG_TIMEOUT_NS;
 }
 
-/* The lowest n bits; negative is 0, above 63 is all. No branches: the verifier would take both, 256 times. */
-SP_INLINE sp_u64 sp_low_bits(sp_s64 n)
-{
-	sp_u64 below = (sp_u64)(n >> 63), above = (sp_u64)((63 - n) >> 63);
-
-	SP_OPAQUE(below); /* or clang-16 makes branches of them again */
-	SP_OPAQUE(above);
-	return (((1ULL << (n & 63)) - 1) | above) & ~below;
-}
-
 #define SP_FRAG_TWICE 1
 #define SP_FRAG_MISSING 2
 
