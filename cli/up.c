@@ -15,7 +15,9 @@ static const char help[] =
 	"names. Those that nobody names are outside if they have a default route; the others\n"
 	"are left alone, or inside if this machine forwards packets (a gateway). Everything\n"
 	"lives in the kernel: no program has to keep running. Connections that exist go on,\n"
-	"also those that the kernel translates now (nftables).\n\n"
+	"also those that the kernel translates now (nftables). If another build of Sallyport\n"
+	"guards, the programs of this one take their place: nothing is unguarded meanwhile,\n"
+	"conversations, policy and interfaces stay.\n\n"
 	"  --outside IF  this interface is outside (repeatable), whatever the configuration\n"
 	"                says\n"
 	"  --inside IF   this interface is inside (repeatable)\n"
@@ -34,7 +36,7 @@ static const char help[] =
 	"                addresses that change\n\n"
 	"Exit codes: 0 up; 1 it did not work, nothing has changed; 2 wrong arguments\n"
 	"(unknown interface, none outside); 3 not permitted, or not possible with this\n"
-	"kernel; 4 up already.\n";
+	"kernel; 4 up already, with these programs, or with tables that this one can not read.\n";
 
 static const struct option options[] = {
 	{ "outside", required_argument, NULL, 'o' },
@@ -141,14 +143,30 @@ static void print_zone(const struct sp_up *up, sp_u8 zone)
 		putchar('\n');
 }
 
-static void print_result(const struct sp_up *up, const char *config)
+static void print_zones(const struct sp_up *up)
 {
-	if (up->cleaned)
-		printf("what an interrupted 'sally up' had left was removed first\n");
-	printf("up: guarding %s\n", up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
-	       "this machine");
 	for (sp_u8 zone = SP_ZONE_OUTSIDE; zone < SP_ZONES_MAX; zone++)
 		print_zone(up, zone);
+}
+
+static void print_renewed(const struct sp_up *up)
+{
+	printf("up: the programs of this build are in the place of those before; conversations that go on: %u\n", up->kept);
+	print_zones(up);
+	printf("  interfaces and policy are what they were; 'sally apply' puts another configuration in force\n");
+}
+
+static void print_result(const struct sp_up *up, const char *config)
+{
+	if (up->renewed) {
+		print_renewed(up);
+		return;
+	}
+	if (up->cleaned)
+		printf("what an interrupted 'sally up' or 'sally down' had left was removed first\n");
+	printf("up: guarding %s\n", up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
+	       "this machine");
+	print_zones(up);
 	if (up->image)
 		printf("  configuration: %s\n", config ? config : SP_CONFIG_FILE);
 	printf("  room for %u conversations; connections taken over: %u\n", up->capacity, up->adopted);
@@ -158,11 +176,17 @@ static void print_result(const struct sp_up *up, const char *config)
 		printf("  connections may be cut: %s\n", up->adopt_note);
 }
 
-/* The firewall is up, with or without it. */
-static void start_watcher(void)
+/* The firewall is up, with or without it. One that runs already has the programs before in its hands. */
+static void start_watcher(const struct sp_up *up, int no_daemon)
 {
+	char instance[80];
 	struct sp_err err;
+	const int ran = up->renewed && !sp_watcher_instance(instance, &err) && sp_watcher_pid(instance);
 
+	if (ran)
+		sp_watcher_stop(instance);
+	else if (no_daemon)
+		return;
 	fflush(stdout);
 	if (!sp_watcher_is_first() && !sp_watcher_is_named())
 		printf("  sallyd is not started: this network namespace has no name and would not end before it\n");
@@ -190,8 +214,8 @@ int sp_cmd_up(int argc, char **argv)
 		rc = sp_fail_err(&err);
 	else if (!rc)
 		print_result(&up, config);
-	if (!rc && !no_daemon)
-		start_watcher();
+	if (!rc)
+		start_watcher(&up, no_daemon);
 	sp_up_fini(&up);
 	sp_image_free(&image);
 	if (policy)

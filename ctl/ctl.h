@@ -88,7 +88,9 @@ struct sp_up {
 	sp_u32 flags, capacity; /* enum sp_config_flag; conversations */
 	sp_u32 adopted, adopt_failed; /* connections that existed and were taken over; had no room */
 	char adopt_note[120]; /* why not all could be looked for; else empty */
-	int cleaned; /* 1: what an interrupted `up` had left was removed first */
+	int cleaned; /* 1: what an interrupted `up` or `down` had left was removed first */
+	int renewed; /* 1: it was up; only the programs are others now. Else only links, flags and capacity are results */
+	sp_u32 kept; /* of that: conversations */
 };
 
 int sp_up(struct sp_up *up, struct sp_err *err);

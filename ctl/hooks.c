@@ -109,13 +109,23 @@ struct filters {
 	struct {
 		sp_u32 handle;
 		sp_u16 priority;
+		const char *program;
+		sp_u8 tag[BPF_TAG_SIZE];
 	} our[SP_TC_MAX_OURS];
 };
 
-static int is_our_name(const char *name)
+/* Which of our programs a filter is ("sp_tc_in:[ID]"), or NULL. */
+static const char *our_program(const char *name)
 {
-	return !strncmp(name, "sp_tc_in:[", 10) || !strncmp(name, "sp_tc_out:[", 11) ||
-	       !strncmp(name, "sp_tc_reject:[", 14);
+	static const char *const programs[] = { "sp_tc_in", "sp_tc_out", "sp_tc_reject" };
+	size_t i, len;
+
+	for (i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		len = strlen(programs[i]);
+		if (!strncmp(name, programs[i], len) && !strncmp(name + len, ":[", 2))
+			return programs[i];
+	}
+	return NULL;
 }
 
 static int on_filter(const struct nlmsghdr *nlh, void *arg)
@@ -123,7 +133,8 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 	const struct tcmsg *m = mnl_nlmsg_get_payload(nlh);
 	struct filters *f = arg;
 	const struct nlattr *a, *b;
-	int ours = 0;
+	const char *ours = NULL;
+	const void *tag = NULL;
 
 	/* each priority also has a head without a handle */
 	if (nlh->nlmsg_type != RTM_NEWTFILTER || !m->tcm_handle)
@@ -131,13 +142,19 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 	mnl_attr_for_each(a, nlh, sizeof(*m)) {
 		if (mnl_attr_get_type(a) != TCA_OPTIONS)
 			continue;
-		mnl_attr_for_each_nested(b, a)
+		mnl_attr_for_each_nested(b, a) {
 			if (mnl_attr_get_type(b) == TCA_BPF_NAME)
-				ours = is_our_name(mnl_attr_get_str(b));
+				ours = our_program(mnl_attr_get_str(b));
+			if (mnl_attr_get_type(b) == TCA_BPF_TAG && mnl_attr_get_payload_len(b) == BPF_TAG_SIZE)
+				tag = mnl_attr_get_payload(b);
+		}
 	}
 	if (ours && f->ours < SP_TC_MAX_OURS) {
 		f->our[f->ours].handle = m->tcm_handle;
 		f->our[f->ours].priority = (sp_u16)(m->tcm_info >> 16);
+		f->our[f->ours].program = ours;
+		if (tag)
+			memcpy(f->our[f->ours].tag, tag, BPF_TAG_SIZE);
 		f->ours++;
 	} else {
 		f->others++;
@@ -218,4 +235,63 @@ int sp_hook_remove(int ifindex, int own_qdisc)
 	if (own_qdisc && !others)
 		bpf_tc_hook_destroy(&hook);
 	return removed;
+}
+
+/* ---- other programs in the place of ours ------------------------------------------------------- */
+
+static int renew_filters(const struct sp_link *l, int egress, const struct sp_loaded *by, struct sp_err *err)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex,
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+	struct filters f;
+	int i, rc = 0;
+
+	filters_read(l->ifindex, egress, &f);
+	for (i = 0; i < f.ours && !rc; i++) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f.our[i].handle, .priority = f.our[i].priority,
+				    .prog_fd = sp_load_prog_fd(by, f.our[i].program), .flags = BPF_TC_F_REPLACE);
+
+		rc = bpf_tc_attach(&hook, &opts);
+	}
+	return rc ? sp_err_set(err, rc, "%s: can not replace the program at %s: %s; the one before stays, "
+			       "'sally up' tries again", l->name, egress ? "egress" : "ingress", strerror(-rc)) : 0;
+}
+
+/* The kernel exchanges a program only for the one that we name, so that nobody else's is lost. */
+static int renew_xdp(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err)
+{
+	const sp_u32 id = xdp_ours(l->ifindex);
+	int fd SP_CLEANUP(sp_close_fd) = id ? bpf_prog_get_fd_by_id(id) : -1;
+	DECLARE_LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+	int rc = 0;
+
+	if (fd >= 0)
+		rc = bpf_xdp_attach(l->ifindex, sp_load_prog_fd(by, "sp_xdp_in"), XDP_FLAGS_DRV_MODE | XDP_FLAGS_REPLACE,
+				    &opts);
+	return rc ? sp_err_set(err, rc, "%s: can not replace the program at XDP: %s; the one before stays, "
+			       "'sally up' tries again", l->name, strerror(-rc)) : 0;
+}
+
+int sp_hook_is_renewed(const struct sp_link *l, const struct sp_loaded *by)
+{
+	const sp_u32 id = xdp_ours(l->ifindex);
+	int fd SP_CLEANUP(sp_close_fd) = id ? bpf_prog_get_fd_by_id(id) : -1;
+	struct filters f;
+	int i, egress, same = !id || sp_load_has_tag(by, "sp_xdp_in", sp_load_tag(fd).tag);
+
+	for (egress = 0; egress < 2; egress++) {
+		filters_read(l->ifindex, egress, &f);
+		for (i = 0; i < f.ours; i++)
+			same &= sp_load_has_tag(by, f.our[i].program, f.our[i].tag);
+	}
+	return same;
+}
+
+int sp_hook_renew(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err)
+{
+	int rc = renew_filters(l, 1, by, err);
+
+	if (!rc)
+		rc = renew_filters(l, 0, by, err);
+	return rc ? rc : renew_xdp(l, by, err);
 }

@@ -4,6 +4,7 @@
 #define SP_CTL_INTERNAL_H
 
 #include <libmnl/libmnl.h>
+#include <linux/bpf.h>
 
 #include "ctl.h"
 
@@ -53,12 +54,16 @@ int sp_pins_remove_dir(const char *dir);
 void sp_garbage_collect(const char *base);
 
 /* ---- hooks.c: programs on interfaces --------------------------------------------------------- */
+struct sp_loaded;
 int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err);
 int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err);
 int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
 /* Takes everything of ours off an interface; returns how many programs that were. */
 int sp_hook_remove(int ifindex, int own_qdisc);
 int sp_hook_count(int ifindex);
+/* Puts the program of the same name in the place of each of ours; at no instant is there none. */
+int sp_hook_renew(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err);
+int sp_hook_is_renewed(const struct sp_link *l, const struct sp_loaded *by); /* 1: nothing to be done */
 
 /* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
 struct sp_guard {
@@ -113,7 +118,18 @@ struct sp_loaded {
 /* Outside addresses for which there are ports: what is translated at the same time without down and up. */
 sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line *image);
 int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, int with_xdp, struct sp_err *err);
+/* Our programs on the maps of a live instance; -EPROTO: its tables are not ours. */
+int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *config, struct sp_err *err);
 int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
+/* Puts the programs' pins in the place of those that are there. */
+int sp_load_repin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
+/* The kernel's digest of a program's instructions: the same ones have the same. */
+struct sp_tag {
+	sp_u8 tag[BPF_TAG_SIZE];
+};
+struct sp_tag sp_load_tag(int fd); /* zeros: can not be had */
+int sp_load_has_tag(const struct sp_loaded *l, const char *name, const sp_u8 tag[BPF_TAG_SIZE]);
+int sp_load_is_pinned(const struct sp_loaded *l, const char *dir); /* 1: the same programs */
 void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);
 int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there is none */
@@ -135,6 +151,10 @@ void sp_live_images_fini(struct sp_live *l);
 /* Puts an image into the slot of a generation; nothing changes until that generation is in force. */
 int sp_generation_store(int fd_images, sp_u32 generation, const struct sp_image_line *image, sp_u32 n,
 			struct sp_err *err);
+
+/* ---- upgrade.c ------------------------------------------------------------------------------- */
+/* Under the lock: our programs in the place of those of the live instance; -EEXIST: they are the same. */
+int sp_upgrade(struct sp_up *up, struct sp_err *err);
 
 /* ---- adopt.c --------------------------------------------------------------------------------- */
 int sp_adopt(struct sp_up *up, const struct sp_tables *t, struct sp_err *err);

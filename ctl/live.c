@@ -135,8 +135,8 @@ static int check(struct sp_live *l, int rc, struct sp_err *err)
 		rc = sp_err_set(err, -EPROTO, "it was brought up by another version of sally; 'sally down' and "
 				"'sally up'");
 	if (!rc && !l->t.config->up_ns)
-		rc = sp_err_set(err, -ENOENT, "the firewall is not up here (an earlier 'sally up' is under way or was "
-				"interrupted); bring it up with 'sally up'");
+		rc = sp_err_set(err, -ENOENT, "the firewall is not up here (an earlier 'sally up' or 'sally down' is under "
+				"way or was interrupted); bring it up with 'sally up'");
 	if (!rc)
 		rc = name_zones(l, err);
 	if (rc)

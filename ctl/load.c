@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../core/policy_abi.h"
 #include "internal.h"
@@ -87,6 +88,18 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 			  "%s%s%s; -v shows more", strerror(-rc), *said ? ": " : "", said);
 }
 
+/* After the first object. slots: 0: as many as there are. */
+static int load_xdp(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots)
+{
+	int rc;
+
+	l->xdp = sally_xdp__open();
+	rc = l->xdp ? size_maps(l->xdp->obj, config, slots) : -errno;
+	if (!rc)
+		rc = share_maps(l->xdp->obj, l->tc->obj);
+	return rc ? rc : sally_xdp__load(l->xdp);
+}
+
 int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, int with_xdp, struct sp_err *err)
 {
 	int rc;
@@ -97,14 +110,8 @@ int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, i
 	rc = l->tc ? size_maps(l->tc->obj, config, slots) : -errno;
 	if (!rc)
 		rc = sally_tc__load(l->tc);
-	if (!rc && with_xdp) {
-		l->xdp = sally_xdp__open();
-		rc = l->xdp ? size_maps(l->xdp->obj, config, slots) : -errno;
-		if (!rc)
-			rc = share_maps(l->xdp->obj, l->tc->obj);
-		if (!rc)
-			rc = sally_xdp__load(l->xdp);
-	}
+	if (!rc && with_xdp)
+		rc = load_xdp(l, config, slots);
 	if (!rc)
 		return 0;
 	sp_load_free(l);
@@ -117,6 +124,104 @@ void sp_load_free(struct sp_loaded *l)
 	sally_tc__destroy(l->tc);
 	memset(l, 0, sizeof(*l));
 }
+
+/* ---- on the maps of a live instance ------------------------------------------------------------ */
+
+/* Is that map what ours would be? What the table's size decides may be of any size. */
+static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_config *config)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.map_flags == bpf_map__map_flags(map) &&
+	       (map_elements(bpf_map__name(map), config, 0) || info.max_entries == bpf_map__max_entries(map));
+}
+
+static int take_pinned_maps(struct bpf_object *obj, const char *dir, const struct sp_config *config)
+{
+	struct bpf_map *map;
+	char path[200];
+	int rc = 0;
+
+	bpf_object__for_each_map(map, obj) {
+		int fd SP_CLEANUP(sp_close_fd) = -1;
+
+		if (bpf_map__is_internal(map) || rc)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+		fd = bpf_obj_get(path);
+		rc = fd < 0 && errno != ENOENT ? -errno : fd < 0 || !is_like_ours(map, fd, config) ? -EPROTO :
+		     bpf_map__reuse_fd(map, fd);
+	}
+	return rc;
+}
+
+static int is_pinned(const char *dir, const char *name)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return !access(path, F_OK);
+}
+
+int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *config, struct sp_err *err)
+{
+	int rc;
+
+	memset(l, 0, sizeof(*l));
+	sp_log_init();
+	l->tc = sally_tc__open();
+	rc = l->tc ? take_pinned_maps(l->tc->obj, dir, config) : -errno;
+	if (!rc)
+		rc = sally_tc__load(l->tc);
+	if (!rc && is_pinned(dir, "sp_xdp_in"))
+		rc = load_xdp(l, config, 0);
+	if (!rc)
+		return 0;
+	sp_load_free(l);
+	return rc == -EPROTO ? sp_err_set(err, rc, "it has other tables than this version") : explain_load(rc, config, err);
+}
+
+struct sp_tag sp_load_tag(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	sp_u32 len = sizeof(info);
+	struct sp_tag t = { { 0 } };
+
+	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+		memcpy(t.tag, info.tag, BPF_TAG_SIZE);
+	return t;
+}
+
+int sp_load_has_tag(const struct sp_loaded *l, const char *name, const sp_u8 tag[BPF_TAG_SIZE])
+{
+	return !memcmp(sp_load_tag(sp_load_prog_fd(l, name)).tag, tag, BPF_TAG_SIZE);
+}
+
+static int are_pinned(const struct sp_loaded *l, const struct bpf_object *obj, const char *dir)
+{
+	struct bpf_program *prog;
+	char path[200];
+	int same = 1;
+
+	bpf_object__for_each_program(prog, obj) {
+		int fd SP_CLEANUP(sp_close_fd) = -1;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_program__name(prog));
+		fd = bpf_obj_get(path);
+		same &= sp_load_has_tag(l, bpf_program__name(prog), sp_load_tag(fd).tag);
+	}
+	return same;
+}
+
+int sp_load_is_pinned(const struct sp_loaded *l, const char *dir)
+{
+	return are_pinned(l, l->tc->obj, dir) && (!l->xdp || are_pinned(l, l->xdp->obj, dir));
+}
+
+/* ---- pins -------------------------------------------------------------------------------------- */
 
 static int pin(int fd, const char *dir, const char *name)
 {
@@ -149,6 +254,34 @@ int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err)
 		rc = pin_programs(l->tc->obj, dir);
 	if (!rc && l->xdp)
 		rc = pin_programs(l->xdp->obj, dir);
+	return rc ? sp_err_errno(err, rc, "can not pin in the BPF file system") : 0;
+}
+
+/* A pin is replaced by renaming: whoever opens it finds the program before or this one. */
+static int repin_programs(struct bpf_object *obj, const char *dir)
+{
+	struct bpf_program *prog;
+	char fresh[220], path[200];
+	int rc = 0;
+
+	bpf_object__for_each_program(prog, obj) {
+		if (rc)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_program__name(prog));
+		snprintf(fresh, sizeof(fresh), "%s-new", path); /* no dots: the BPF file system keeps those for itself */
+		unlink(fresh);
+		if (bpf_obj_pin(bpf_program__fd(prog), fresh) || rename(fresh, path))
+			rc = -errno;
+	}
+	return rc;
+}
+
+int sp_load_repin(const struct sp_loaded *l, const char *dir, struct sp_err *err)
+{
+	int rc = repin_programs(l->tc->obj, dir);
+
+	if (!rc && l->xdp)
+		rc = repin_programs(l->xdp->obj, dir);
 	return rc ? sp_err_errno(err, rc, "can not pin in the BPF file system") : 0;
 }
 

@@ -3,12 +3,12 @@
  * Bringing the firewall up in this network namespace, and taking it down.
  *
  * Coming up, in this order, so that nothing is cut and a failure leaves nothing behind:
- *   1. decide the zones; take the lock; clean up what an interrupted `up` left; refuse if it is up
+ *   1. decide the zones; take the lock; clean up what an interrupted `up` or `down` left; if it is up, see upgrade.c instead
  *   2. load the programs, fill in configuration and interfaces, pin everything
  *   3. put the existing connections into the table (user space writes to it only now, before any program runs: a process
  *      can be killed while it holds a lock); then guard all ways out, so that whatever is sent from now on is remembered, or
  *      picked up if it is older; then the ways in, trusted ones first
- *   4. write the time into config->up_ns: from now on it counts as up
+ *   4. write the time into config->up_ns: from now on it counts as up, until `down` takes it away, first of all
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -274,10 +274,28 @@ static int remove_hooks(const char *dir, struct sp_err *err)
 	return removed;
 }
 
+/* First of all: who is killed from here on leaves something that the next `up` removes. Other tables stay as they are. */
+static void count_as_down(const char *dir)
+{
+	struct sp_config config;
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	char path[200];
+	sp_u32 zero = 0;
+
+	snprintf(path, sizeof(path), "%s/sp_config", dir);
+	fd = *dir ? bpf_obj_get(path) : -1;
+	if (!has_value_size(fd, sizeof(config)) || bpf_map_lookup_elem(fd, &zero, &config) || config.abi != SP_ABI_VERSION)
+		return;
+	config.up_ns = 0;
+	(void)bpf_map_update_elem(fd, &zero, &config, BPF_EXIST);
+}
+
 static int take_down(struct sp_pins *p, struct sp_err *err)
 {
-	int removed = remove_hooks(p->dir, err), rc;
+	int removed, rc;
 
+	count_as_down(p->dir);
+	removed = remove_hooks(p->dir, err);
 	if (removed < 0)
 		return removed;
 	if (p->dir[0]) {
@@ -327,12 +345,11 @@ static int is_complete(const char *dir)
 	       config.abi != SP_ABI_VERSION || config.up_ns;
 }
 
-static int refuse_if_up(struct run *r, struct sp_err *err)
+/* What an interrupted `up` or `down` has left goes; programs without pins are somebody's. */
+static int begin_clean(struct run *r, struct sp_err *err)
 {
 	int i, found = 0;
 
-	if (r->place.dir[0] && is_complete(r->place.dir))
-		return sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
 	if (r->place.dir[0]) {
 		r->up->cleaned = 1;
 		return take_down(&r->place, err);
@@ -362,9 +379,13 @@ int sp_up(struct sp_up *up, struct sp_err *err)
 	if (rc)
 		return rc;
 	sp_garbage_collect(r.place.base);
-	rc = refuse_if_up(&r, err);
-	if (!rc)
-		rc = load_and_attach(&r, cookie, err);
+	if (r.place.dir[0] && is_complete(r.place.dir)) {
+		rc = sp_upgrade(up, err);
+	} else {
+		rc = begin_clean(&r, err);
+		if (!rc)
+			rc = load_and_attach(&r, cookie, err);
+	}
 	r.live.fd_ifaces = r.live.fd_counters = r.live.fd_events = r.live.fd_images = -1;
 	sp_live_close(&r.live);
 	sp_load_free(&r.loaded);

@@ -49,6 +49,8 @@ int sp_watcher_pid(const char *instance);
 void sp_watcher_forget(const char *instance);
 /* Starts the sallyd that lies beside this executable, and waits until it watches. */
 int sp_watcher_start(struct sp_err *err);
+/* Ends it; what it kept stays for the next one. */
+int sp_watcher_stop(const char *instance);
 /* Ends it, and removes what it kept. 1: it ran, 0: it did not, or a negative errno. */
 int sp_watcher_end(const char *instance, struct sp_err *err);
 /*

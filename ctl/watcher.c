@@ -162,11 +162,16 @@ void sp_watcher_forget(const char *instance)
 	rmdir(SP_RUN_DIR); /* only if it is empty */
 }
 
+int sp_watcher_stop(const char *instance)
+{
+	return sp_watcher_pid(instance) && end_by(instance, SIGTERM) && end_by(instance, SIGKILL) ? -EBUSY : 0;
+}
+
 int sp_watcher_end(const char *instance, struct sp_err *err)
 {
 	const int ran = sp_watcher_pid(instance) != 0;
 
-	if (ran && end_by(instance, SIGTERM) && end_by(instance, SIGKILL))
+	if (sp_watcher_stop(instance))
 		return sp_err_set(err, -EBUSY, "sallyd does not end (process %d)", sp_watcher_pid(instance));
 	sp_watcher_forget(instance);
 	return ran;

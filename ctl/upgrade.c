@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * `up` over a firewall that is up already: the programs of this build take the place of those that guard.
+ *
+ * Tables, policy and interfaces stay what and where they are; only the programs change, each at one instant, and those
+ * before and after work side by side on the same tables meanwhile. So a process that is killed in between leaves a firewall
+ * that guards; the pins, which say what is there, change last, so that the next `up` finishes what was begun. Tables of
+ * another layout (SP_ABI_VERSION) can not be read: then nothing is touched, and the firewall before guards on.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+static int is_renewed(const struct sp_loaded *loaded, const char *dir, const struct sp_links *links)
+{
+	int i, same = sp_load_is_pinned(loaded, dir);
+
+	for (i = 0; i < links->count && same; i++)
+		same = sp_hook_is_renewed(&links->link[i], loaded);
+	return same;
+}
+
+static int renew_hooks(const struct sp_loaded *loaded, const struct sp_links *links, struct sp_err *err)
+{
+	int i, rc = 0;
+
+	for (i = 0; i < links->count && !rc; i++)
+		rc = sp_hook_renew(&links->link[i], loaded, err);
+	return rc;
+}
+
+static int renew(struct sp_up *up, const struct sp_live *live, struct sp_err *err)
+{
+	struct sp_loaded loaded;
+	int i, rc = sp_load_onto(&loaded, live->dir, live->t.config, err);
+
+	if (rc)
+		return rc;
+	if (is_renewed(&loaded, live->dir, &up->links))
+		rc = sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
+	if (!rc)
+		rc = renew_hooks(&loaded, &up->links, err);
+	if (!rc)
+		rc = sp_load_repin(&loaded, live->dir, err);
+	for (i = 0; i < SP_CLASS_COUNT; i++)
+		up->kept += __atomic_load_n(&live->t.state->count[i], __ATOMIC_RELAXED);
+	up->flags = live->t.config->flags;
+	up->capacity = live->t.config->capacity;
+	up->renewed = !rc;
+	sp_load_free(&loaded);
+	return rc;
+}
+
+int sp_upgrade(struct sp_up *up, struct sp_err *err)
+{
+	struct sp_live live;
+	struct sp_err why;
+	int rc = sp_live_open(&live, &why);
+
+	if (!rc) {
+		sp_links_free(&up->links);
+		rc = sp_live_links(&live, &up->links, &why);
+		if (!rc)
+			rc = renew(up, &live, &why);
+		sp_live_close(&live);
+	}
+	if (rc == -EPROTO || rc == -ENOENT)
+		return sp_err_set(err, -EEXIST, "the firewall that is up was brought up by a version with other tables; it "
+				  "guards on. 'sally down' and 'sally up' put this one in its place, which forgets all "
+				  "conversations");
+	if (rc)
+		*err = why;
+	return rc;
+}

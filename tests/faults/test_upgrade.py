@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From one build to the next: `sally up` of a build whose programs differ, over a firewall that is up.
+
+Nothing is unguarded meanwhile, no conversation loses a packet; and a build whose tables have another layout says so, and
+touches nothing.
+"""
+
+import json
+import os
+
+import pytest
+
+from lab import SALLY, Lab, wait_for
+from witness import OTHER, SECOND, Talkers, Witness, one_line, run
+
+
+@pytest.fixture(params=[("host", "tc"), ("gateway", "xdp")], ids="-".join)
+def guarded(request, tmp_path):
+    kind, mode = request.param
+    lab = Lab(kind)
+    try:
+        lab.mode = mode
+        lab.witness = Witness(lab, tmp_path)
+        lab.sally.up("--mode", mode)
+        lab.witness.begin()
+        lab.talkers = Talkers(lab)
+        yield lab
+        lab.talkers.end()
+    finally:
+        lab.close()
+
+
+def programs(ns):
+    """The digests of our programs, by name, as the kernel tells them."""
+    found = {}
+    for dev in ("wan0", "lan0"):
+        for side in ("ingress", "egress"):
+            done = ns.run("tc", "-j", "filter", "show", "dev", dev, side, check=False)
+            for row in json.loads(done.stdout or "[]"):
+                options = row.get("options", {})
+                if options.get("bpf_name", "").startswith("sp_"):
+                    found.setdefault(options["bpf_name"].split(":")[0], set()).add(options["prog"]["tag"])
+        link = json.loads(ns.run("ip", "-j", "link", "show", "dev", dev, check=False).stdout or "[]")
+        for row in link:
+            if "xdp" in row:
+                found.setdefault("sp_xdp_in", set()).add(row["xdp"]["prog"]["tag"])
+    return found
+
+
+def test_the_next_build_takes_over(guarded):
+    """There and back again, twice: each time all programs are others, and nobody notices."""
+    lab = guarded
+    before = programs(lab.fw)
+    assert len(before) >= 2 and all(len(tags) == 1 for tags in before.values()), before
+    first = lab.sally.status()
+    for round_ in range(2):
+        done = run(lab.fw, SECOND, "up", "--no-daemon")
+        assert done.returncode == 0 and "conversations that go on: " in done.stdout, done
+        after = programs(lab.fw)
+        assert after.keys() == before.keys() and all(after[name].isdisjoint(before[name]) for name in after), after
+        assert one_line(again := run(lab.fw, SECOND, "up", "--no-daemon")) and again.returncode == 4, again
+        done = run(lab.fw, SALLY, "up", "--no-daemon")
+        assert done.returncode == 0 and programs(lab.fw) == before, (round_, done)
+    lab.talkers.go_on()
+    assert lab.talkers.lost() == 0
+    assert lab.witness.unguarded() == 0
+    last = lab.sally.status()
+    assert last["generation"] == first["generation"] and last["interfaces"] == first["interfaces"]
+    assert all("NOT GUARDED" not in line for line in lab.sally("status").stdout.splitlines())
+
+
+def test_what_the_next_build_brings_is_used_later(guarded, tmp_path):
+    """An interface that comes into a zone after the upgrade gets the new programs, not those before."""
+    lab = guarded
+    assert run(lab.fw, SECOND, "up", "--no-daemon").returncode == 0
+    lab.fw.run("ip", "link", "add", "box0", "type", "veth", "peer", "name", "box1")
+    lab.fw.run("ip", "link", "set", "box0", "up")
+    tags = programs(lab.fw)
+    conf = tmp_path / "sally.conf"
+    conf.write_text("wan wan0\nzone dmz = box0\nopen ssh\n" + ("lan lan0\n" if lab.kind == "gateway" else ""))
+    done = run(lab.fw, SECOND, "apply", "--no-trial", conf)
+    assert done.returncode == 0, done
+    text = lab.fw.run("tc", "filter", "show", "dev", "box0", "egress").stdout
+    assert all(tag in text for tag in tags["sp_tc_out"]), (text, tags)
+    lab.talkers.go_on()
+    assert lab.witness.unguarded() == 0 and lab.talkers.lost() == 0
+
+
+def test_tables_of_another_layout(guarded):
+    """It is told in one line by each command; nothing is touched, and the build before works on."""
+    lab = guarded
+    before = programs(lab.fw)
+    for words in (["up", "--no-daemon"], ["status"], ["flows"], ["apply", "--no-trial", "/dev/null"], ["confirm"], ["undo"]):
+        done = run(lab.fw, OTHER, *words)
+        assert one_line(done) and "version" in done.stderr, (words, done)
+    assert programs(lab.fw) == before
+    lab.talkers.go_on()
+    assert lab.witness.unguarded() == 0 and lab.talkers.lost() == 0
+    assert lab.sally("status").returncode == 0
+    lab.witness.end()
+    assert run(lab.fw, OTHER, "down").returncode == 0, "it can take off what it can not read"
+    assert programs(lab.fw) == {}
+    assert run(lab.fw, OTHER, "up", "--no-daemon", "--mode", lab.mode).returncode == 0
+    assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == 4
+    assert run(lab.fw, SALLY, "down").returncode == 0
+
+
+def test_sallyd_follows(tmp_path):
+    """The one that watches is of the build that guards."""
+    lab = Lab("host")
+    try:
+        lab.sally.up(daemon=True)
+        first = sallyd_of(lab.fw)
+        assert first == os.path.join(os.path.dirname(SALLY), "sallyd")
+        done = run(lab.fw, SECOND, "up", "--no-daemon")
+        assert done.returncode == 0 and "sallyd watches" in done.stdout, done
+        assert sallyd_of(lab.fw) == os.path.join(os.path.dirname(SECOND), "sallyd")
+    finally:
+        lab.close()
+
+
+def sallyd_of(ns):
+    """The executable of the one sallyd there."""
+    found = []
+
+    def one():
+        found[:] = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                exe = os.readlink(f"/proc/{pid}/exe")
+                if os.path.basename(exe) == "sallyd" and os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat(ns.path).st_ino:
+                    found.append(exe)
+            except OSError:
+                pass
+        return len(found) == 1
+
+    wait_for("one sallyd", one)
+    return found[0]
