@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The differential test finds a fault, makes the case small, and writes a scenario that shows it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+DIFFERENTIAL = os.environ.get("DIFFERENTIAL", "build/differential")
+SCENARIO = os.environ.get("SCENARIO", "build/scenario")
+
+
+def run(*args):
+    return subprocess.run([DIFFERENTIAL, *map(str, args)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    """What is found of an engine that believes each reset."""
+    out = tmp_path_factory.mktemp("cases")
+    done = run("--engine", "wrong", "--sequences", 1000, "--seed", 1, "--out", out)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout, sorted(out.glob("*.scn"))
+
+
+def test_a_fault_is_found_and_said(cases):
+    said, files = cases
+    assert re.search(r"seed \d+, step \d+ of \d+: native says tcp_rst_seq, wrong says answer", said), said
+    assert files
+
+
+def test_a_case_is_small(cases):
+    for path in cases[1]:
+        steps = [line for line in path.read_text().split("\n") if ">" in line and "=>" in line]
+        assert 2 <= len(steps) <= 5, path.read_text()
+        assert "drop tcp_rst_seq" in steps[-1], path.read_text()
+
+
+def test_a_case_is_a_scenario_that_holds(cases):
+    done = subprocess.run([SCENARIO, "--engine", "native", *cases[1]], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(cases[1])} passed, 0 failed" in done.stdout
+
+
+def test_the_same_seed_finds_the_same(cases, tmp_path):
+    seed = re.search(r"seed (\d+)", cases[0]).group(1)
+    run("--engine", "wrong", "--sequences", 100, "--seed", seed, "--out", tmp_path)
+    for path in tmp_path.glob("*.scn"):
+        assert path.read_text() == next(p for p in cases[1] if p.name == path.name).read_text()
+    assert list(tmp_path.glob("*.scn"))
+
+
+def test_an_engine_that_nobody_knows_is_refused():
+    done = run("--engine", "nonsense")
+    assert done.returncode == 2 and "usage:" in done.stderr
