@@ -6,8 +6,10 @@ import os
 import subprocess
 import tempfile
 import threading
+import time
 
 SALLY = os.environ.get("SALLY", "build/sally")
+PROGRAMS = os.environ.get("BENCH_PROGRAMS", "build/bench/bench.bpf.o")
 PREFIX = os.environ.get("SP_NS_PREFIX", "spbench")
 CPU = max(os.sched_getaffinity(0))  # everything that is measured runs there
 MAC = {"g0": 1, "lan0": 2, "wan0": 3, "s0": 4}  # bench.h knows them, too
@@ -70,6 +72,11 @@ class Net:
             file.flush()
             self.guarded = role
             self.run(role, SALLY, "up", "--config", file.name, "--no-daemon", *options)
+
+    def only_pass(self, role, *devs):
+        """XDP programs that do nothing: what remains is what the hook itself costs with these cables."""
+        for dev in devs:
+            self.run(role, "ip", "link", "set", dev, "xdpdrv", "object", PROGRAMS, "program", "bench_empty")
 
     def nft(self, role, rules):
         self.tracked = role
@@ -156,6 +163,16 @@ def ended(process, seconds):
     if process.returncode:
         raise RuntimeError(f"{process.args}: exit {process.returncode}: {(complaint or wrote)[-500:]}")
     return round((usage.ru_utime + usage.ru_stime) * 1e9), wrote
+
+
+def listening(net, role, proto, port):
+    """Until somebody listens at the port; so that the one who asks is not the one who waits."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if net.run(role, "ss", "-Hnl", "-" + proto[0], f"sport = :{port}").strip():
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"{role}: nobody listens at {proto} port {port} after 15 s")
 
 
 def by_turns(variants, make, jobs, rounds):

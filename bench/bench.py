@@ -8,9 +8,10 @@ import sys
 import host
 import packets
 import report
+import web
 
-PARTS = {"host": host}  # beside `packets`, which has options of its own
-ROUNDS = {"host": 12}
+PARTS = {"host": host, "web": web}  # beside `packets`, which has options of its own
+ROUNDS = {"host": 12, "web": 8}
 
 
 def arguments():

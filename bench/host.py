@@ -9,7 +9,6 @@ Both ends run on one processor: what is counted is the time that both of them, a
 
 import json
 import os
-import time
 
 import bed
 
@@ -29,6 +28,7 @@ NFT = f"""table inet bench {{
 # name: what is on the server
 VARIANTS = {
     "no firewall": None,
+    "XDP that only passes": ("pass",),
     "nftables stateful": ("nft", NFT),
     "sally tc": ("sally", "tc"),
     "sally xdp": ("sally", "xdp"),
@@ -42,20 +42,10 @@ TABLES = (
 )
 
 
-def listening(net, proto):
-    """Until somebody listens at the port; so that the one who asks is not the one who waits."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if net.run("server", "ss", "-Hnl", "-" + proto[0], f"sport = :{PORT}").strip():
-            return
-        time.sleep(0.02)
-    raise RuntimeError(f"server: nobody listens at {proto} port {PORT} after 15 s")
-
-
 def bulk(net, seconds, *way):
     """Processor time a KiB, and Gbit/s, of one TCP connection."""
     server = net.start("server", "iperf3", "-s", "-1", "-p", PORT)
-    listening(net, "tcp")
+    bed.listening(net, "server", "tcp", PORT)
     client = net.start("client", "iperf3", "-c", bed.WAN, "-p", PORT, "-J", "-t", seconds, *way, stdout=-1)
     softirqd = bed.Taken([])
     took, wrote = bed.ended(client, seconds + 30)
@@ -69,7 +59,7 @@ def bulk(net, seconds, *way):
 def questions(net, seconds, proto):
     """Processor time an answer; microseconds that it was waited for."""
     server = net.start("server", PINGPONG, "serve", proto, bed.WAN, PORT, stderr=-1)
-    listening(net, proto)
+    bed.listening(net, "server", proto, PORT)
     client = net.start("client", PINGPONG, "ask", proto, bed.WAN, PORT, int(seconds * 1000), stdout=-1, stderr=-1)
     softirqd = bed.Taken([])
     took, wrote = bed.ended(client, seconds + 30)
@@ -87,7 +77,9 @@ def make(what):
         net.run("client", "ip", "addr", "add", "5.5.0.2/24", "dev", "c0")
         net.run("server", "ip", "addr", "add", bed.WAN + "/24", "dev", "eth0")
         net.run("server", "ip", "route", "add", "default", "via", "5.5.0.2")
-        if what and what[0] == "nft":
+        if what and what[0] == "pass":
+            net.only_pass("server", "eth0")
+        elif what and what[0] == "nft":
             net.nft("server", what[1])
         elif what:
             net.sally_up("server", OPEN, "--outside", "eth0", "--mode", what[1])

@@ -4,7 +4,7 @@
 CHECKS += check-bench
 
 BENCH := SALLY=$(abspath $(B)/sally) BLAST=$(abspath $(B)/bench/blast) PINGPONG=$(abspath $(B)/bench/pingpong) \
-	$(PYTHON) -B bench/bench.py
+	BENCH_PROGRAMS=$(abspath $(B)/bench/bench.bpf.o) $(PYTHON) -B bench/bench.py
 BENCH_NEEDS := $(B)/sally $(B)/bench/blast $(B)/bench/pingpong
 
 $(B)/bench/bench.bpf.o: bench/bench.bpf.c bench/bench.h
