@@ -188,9 +188,13 @@ static void shuffle(struct maker *m, const struct seq_step *from, int n, struct 
 
 void batch_make(struct batch *b, sp_u64 seed, enum seq_kind kind, int sequences)
 {
-	struct maker m = { .d = { seed * 0x9e3779b97f4a7c15ULL + 1 }, .kind = kind, .b = b };
+	/* identifications differ from batch to batch: Linux may still hold pieces of the one before */
+	struct dice first = { seed ^ 0x5a11e9043ULL };
+	struct maker m = { .kind = kind, .b = b, .ip_id = (sp_u16)(kind == SEQ_LINUX ? seed * 499 : 0) };
 	struct seq_step *to;
 
+	/* not the seed itself: the dice of neighbours would roll the same, one later */
+	m.d.state = (sp_u64)roll(&first, 0xffffffffu) << 32 | roll(&first, 0xffffffffu);
 	memset(b, 0, sizeof(*b));
 	b->seed = seed;
 	b->sequences = sequences;

@@ -60,7 +60,7 @@ static void write_frame(FILE *f, const struct pkt *p)
 static void write_step(FILE *f, const struct batch *b, const struct seq_step *s, const struct seen *is, struct letters *l)
 {
 	char text[LINE], as[LINE] = "";
-	struct pkt p, quote, to;
+	struct pkt p;
 	char var = letter(l, s->talk, is->to_port);
 
 	play_resolve(b, s, is->to_port, &p);
@@ -80,21 +80,12 @@ static void write_step(FILE *f, const struct batch *b, const struct seq_step *s,
 		fprintf(f, "%s", text);
 	}
 	if (is->rewritten) {
-		if (s->from == SP_ZONE_INSIDE) {
-			if (is->as_port)
-				var = learn(l, s->talk, is->as_port);
-			play_translated(s, is->as_port ? is->as_port : is->to_port, &to);
-			put_letter(&to, 0, var);
-			if (to.quote)
-				put_letter(to.quote, 1, var);
-		} else {
-			to = s->pkt;
-			if (to.quote) {
-				quote = *to.quote;
-				to.quote = &quote;
-			}
-		}
-		print_as(&to, as, sizeof(as));
+		play_put_end(s, &is->as, &p);
+		if (s->from == SP_ZONE_INSIDE)
+			var = learn(l, s->talk, is->as_port);
+		if (s->from == SP_ZONE_INSIDE && var && is->as.port == l->port[s->talk])
+			put_letter(&p, 0, var);
+		print_as(&p, as, sizeof(as));
 	}
 	fprintf(f, " => %s %s%s\n", is->verdict == SP_PASS ? "pass" : "drop", sp_reason_name(is->reason), as);
 }

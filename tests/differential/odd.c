@@ -264,6 +264,8 @@ void odd_error(struct maker *m, struct talk *t, int end, struct pkt *p)
 		odd_quote(m, t, end, p->quote);
 	if (one_in(d, 3))
 		p->quote_len = (t->family == 6 ? 40 : 20) + (one_in(d, 4) ? (long)roll(d, 30) : 8);
+	if (p->quote_len == 20 + 17) /* half a checksum of TCP: nobody can say what it must become */
+		p->quote_len++;
 }
 
 void odd_pieces(struct maker *m, struct talk *t, int end, const struct pkt *whole)
