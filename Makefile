@@ -26,7 +26,7 @@ SKEL    := $(BPF_SRC:bpf/%.bpf.c=$(B)/gen/%.skel.h)
 
 HOST_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard host/*.c))
 # the engine's packet path: at -O2 gcc clears a packet's notes by a string instruction that takes as long as the parser
-$(B)/host/engine.o $(B)/host/batch.o $(B)/bench/native/stages.o: CFLAGS += -O3 -fno-builtin-memset
+$(B)/host/engine.o $(B)/host/batch_%.o $(B)/bench/native/stages.o: CFLAGS += -O3 -fno-builtin-memset
 CTL_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard ctl/*.c))
 POLICY_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard policy/*.c))
 CLI_OBJ  := $(patsubst %.c,$(B)/%.o,$(wildcard cli/*.c))

@@ -54,16 +54,27 @@ SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
 	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
+/* The words of an IPv4 key that are hashed; the second one is also the last one of an IPv6 key. */
+SP_INLINE sp_u64 sp_key_tail(const struct sp_key *k)
+{
+	return ((sp_u64)k->port[0].raw << 48) | ((sp_u64)k->port[1].raw << 32) | ((sp_u64)k->query << 16) |
+	       ((sp_u64)k->proto << 8) | k->family;
+}
+
+SP_INLINE sp_u64 sp_key_head4(const struct sp_key *k)
+{
+	return (sp_u64)k->addr[0].w32[0] << 32 | k->addr[1].w32[0];
+}
+
 /* An IPv4 key is hashed as two words, an IPv6 key as five. The family is in the last word of both. */
 SP_INLINE sp_u64 sp_key_hash(const struct sp_key *k, const sp_u64 secret[2])
 {
-	const sp_u64 tail = ((sp_u64)k->port[0].raw << 48) | ((sp_u64)k->port[1].raw << 32) |
-			    ((sp_u64)k->query << 16) | ((sp_u64)k->proto << 8) | k->family;
+	const sp_u64 tail = sp_key_tail(k);
 	struct sp_sip s;
 
 	sp_sip_init(&s, secret);
 	if (k->family == SP_IPV4) {
-		sp_sip_word(&s, (sp_u64)k->addr[0].w32[0] << 32 | k->addr[1].w32[0]);
+		sp_sip_word(&s, sp_key_head4(k));
 		sp_sip_word(&s, tail);
 		return sp_sip_end(&s, 16);
 	}

@@ -1,29 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Many packets at once through the native engine. docs/decisions/0019-batches.md says what is gained, and how. */
-#include "engine.h"
+#include "batch.h"
 
-#include "../port/port_host.h"
-
-#include "stages.h"
+int sp_batch_has_wide(void)
+{
+#ifdef __x86_64__
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+#else
+	return 0;
+#endif
+}
 
 void sp_engine_packets(struct sp_engine *e, const struct sp_engine_packet *in, struct sp_engine_result *out, sp_u32 n,
 		       struct sp_counter *counters)
 {
-	struct sp_batch b;
+	static sp_batch_fn *const ways[2][2] = {
+		{ sp_batch_plain, sp_batch_alone },
+		{ sp_batch_wide, sp_batch_wide_alone },
+	};
 
-	sp_host = e;
-	if (!counters)
-		counters = e->counters;
-	while (n) {
-		const sp_u32 now = n < SP_BATCH ? n : SP_BATCH;
-
-		sp_stage_read(e, &b, in, now);
-		sp_stage_match(e, &b, now);
-		sp_stage_second(e, &b, now);
-		sp_stage_follow(e, &b, now);
-		sp_stage_decide(e, &b, in, out, now, counters);
-		in += now;
-		out += now;
-		n -= now;
-	}
+	ways[sp_batch_has_wide()][e->one_thread != 0](e, in, out, n, counters ? counters : e->counters);
 }

@@ -9,6 +9,7 @@
 #define SP_HOST_STAGES_H
 
 #include "door.h"
+#include "hash.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -19,6 +20,9 @@
 struct sp_batch {
 	struct sp_door door[SP_BATCH];
 	struct sp_place place[SP_BATCH];
+	/* IPv4 keys that are hashed together: whose, and the words that are hashed */
+	sp_u8 who[SP_BATCH];
+	sp_u64 first[SP_BATCH], second[SP_BATCH];
 };
 
 /* For writing: the line of a conversation is going to be changed. */
@@ -51,10 +55,58 @@ static inline void sp_touch_flow(sp_u32 at)
 	}
 }
 
+/* The hash of packet i is known: ask for the tags. */
+static inline void sp_hash_known(struct sp_engine *e, struct sp_batch *b, sp_u32 i, sp_u64 hash)
+{
+	b->door[i].p.hash = hash;
+	b->door[i].dev.hashed = 1;
+	sp_place(&b->place[i], hash, e->t.config->sets);
+	__builtin_prefetch(&e->t.sets[b->place[i].set[0]]);
+}
+
+#ifdef __AVX2__
+/* Packet i is to be hashed, with others if its key is a short one. n: how many wait. Returns how many then do. */
+static inline sp_u32 sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i, sp_u32 n)
+{
+	const struct sp_key *k = &b->door[i].p.key;
+
+	if (k->family != SP_IPV4) {
+		sp_hash_known(e, b, i, sp_key_hash(k, e->t.config->secret));
+		return n;
+	}
+	b->who[n] = (sp_u8)i;
+	b->first[n] = sp_key_head4(k);
+	b->second[n] = sp_key_tail(k);
+	return n + 1;
+}
+
+/* Those that wait. Beyond the n-th there are leftovers, whose hashes nobody wants. */
+static inline void sp_hash_all(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
+{
+	for (sp_u32 k = 0; k < n; k += SP_HASH_LANES) {
+		sp_u64 hash[SP_HASH_LANES];
+
+		sp_hash8(&b->first[k], &b->second[k], e->t.config->secret, hash);
+		for (sp_u32 i = 0; i < SP_HASH_LANES && k + i < n; i++)
+			sp_hash_known(e, b, b->who[k + i], hash[i]);
+	}
+}
+#else
+static inline sp_u32 sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i, sp_u32 n)
+{
+	sp_hash_known(e, b, i, sp_key_hash(&b->door[i].p.key, e->t.config->secret));
+	return n;
+}
+
+static inline void sp_hash_all(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
+{
+}
+#endif
+
 /* Parse and hash; ask for the tags. */
 static inline void sp_stage_read(struct sp_engine *e, struct sp_batch *b, const struct sp_engine_packet *in, sp_u32 n)
 {
-	const struct sp_config *c = e->t.config;
+	sp_u32 wait = 0;
 
 	for (sp_u32 i = 0; i < n; i++) {
 		struct sp_door *d = &b->door[i];
@@ -68,11 +120,9 @@ static inline void sp_stage_read(struct sp_engine *e, struct sp_batch *b, const 
 		d->is_read = 1;
 		if (d->reason != SP_R_NONE || p->kind == SP_KIND_PIECE || p->kind == SP_KIND_NONE)
 			continue;
-		p->hash = sp_key_hash(&p->key, c->secret);
-		d->dev.hashed = 1;
-		sp_place(&b->place[i], p->hash, c->sets);
-		__builtin_prefetch(&e->t.sets[b->place[i].set[0]]);
+		wait = sp_hash_want(e, b, i, wait);
 	}
+	sp_hash_all(e, b, wait);
 }
 
 #ifdef __SSE2__

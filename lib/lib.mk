@@ -2,11 +2,11 @@
 # libsallyport: the native engine and the language as a library; and installing, of it and of the programs.
 
 LIB_SONAME := libsallyport.so.0
-LIB_SRC := host/engine.c host/batch.c host/names.c $(wildcard policy/*.c) $(wildcard lib/*.c)
+LIB_SRC := host/engine.c $(wildcard host/batch*.c) host/names.c $(wildcard policy/*.c) $(wildcard lib/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/pic/%.o)
 # the engine of the calling thread is a thread's own variable: found at its place, not by a call
 LIB_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec
-$(B)/pic/host/engine.o $(B)/pic/host/batch.o: CFLAGS += -O3 -fno-builtin-memset
+$(B)/pic/host/engine.o $(B)/pic/host/batch_%.o: CFLAGS += -O3 -fno-builtin-memset
 
 $(B)/pic/%.o: %.c
 	@mkdir -p $(@D)

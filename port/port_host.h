@@ -36,6 +36,33 @@ SP_INLINE sp_u32 sp_hinted(sp_dev *dev, struct sp_pkt *p);
 /* The engine that this thread works for; set at each entry. */
 static __thread struct sp_engine *sp_host;
 
+#ifdef SP_ALONE /* no other thread is in this engine: no instruction needs to hold the memory for itself */
+SP_INLINE sp_u32 sp_cmpxchg32(sp_u32 *p, sp_u32 old, sp_u32 new_)
+{
+	const sp_u32 was = *p;
+
+	if (was == old)
+		SP_WRITE(*p, new_); /* whoever lists the table reads meanwhile */
+	return was;
+}
+
+SP_INLINE sp_u64 sp_cmpxchg64(sp_u64 *p, sp_u64 old, sp_u64 new_)
+{
+	const sp_u64 was = *p;
+
+	if (was == old)
+		SP_WRITE(*p, new_);
+	return was;
+}
+
+SP_INLINE sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n)
+{
+	const sp_u32 was = *p;
+
+	SP_WRITE(*p, was + n);
+	return was;
+}
+#else
 SP_INLINE sp_u32 sp_cmpxchg32(sp_u32 *p, sp_u32 old, sp_u32 new_)
 {
 	__atomic_compare_exchange_n(p, &old, new_, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -52,6 +79,7 @@ SP_INLINE sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n)
 {
 	return __atomic_fetch_add(p, n, __ATOMIC_RELAXED);
 }
+#endif
 
 SP_INLINE void sp_unlock(sp_u32 *p, sp_u32 v)
 {

@@ -2,7 +2,7 @@
 /*
  * native: what a packet costs the native engine, one at a time and in batches, beside what the memory allows in
  * the same run.
- * usage: native [--smoke] [--json FILE]
+ * usage: native [--smoke] [--only WORD] [--json FILE]   WORD: limits, TCP, UDP, translated, new
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@ static struct row rows[ROWS];
 static int row_count, rounds = ROUNDS;
 static double round_ns = 80e6; /* of the engine, per round */
 static struct traffic traffic;
+static const char *only; /* NULL: everything */
 
 /* Of this thread: what others do with the processor meanwhile does not count. */
 static double now(void)
@@ -183,6 +184,11 @@ static void fresh(sp_u8 proto, sp_u32 flows)
 	}
 }
 
+static int wanted(const char *word)
+{
+	return !only || !strcmp(only, word);
+}
+
 static void limits(sp_u64 bytes, sp_u32 steps)
 {
 	struct row *hash = row("limit: hash", "in a row", 0, 0);
@@ -250,8 +256,10 @@ int main(int argc, char **argv)
 			smoke = 1;
 		} else if (!strcmp(argv[i], "--json") && i + 1 < argc) {
 			json = argv[++i];
+		} else if (!strcmp(argv[i], "--only") && i + 1 < argc) {
+			only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: native [--smoke] [--json FILE]\n");
+			fprintf(stderr, "usage: native [--smoke] [--only limits|TCP|UDP|translated|new] [--json FILE]\n");
 			return 2;
 		}
 	}
@@ -261,15 +269,22 @@ int main(int argc, char **argv)
 		sizes = few;
 		end = few + 2;
 	}
-	limits(smoke ? 4u << 20 : 256u << 20, smoke ? 10000 : 1000000);
+	if (wanted("limits"))
+		limits(smoke ? 4u << 20 : 256u << 20, smoke ? 10000 : 1000000);
 	for (const sp_u32 *n = sizes; n < end; n++) {
-		established(SP_PROTO_TCP, *n);
-		established(SP_PROTO_UDP, *n);
+		if (wanted("TCP"))
+			established(SP_PROTO_TCP, *n);
+		if (wanted("UDP"))
+			established(SP_PROTO_UDP, *n);
 	}
-	translated(SP_PROTO_UDP, sizes[0]);
-	translated(SP_PROTO_TCP, end[-1]);
-	fresh(SP_PROTO_UDP, end[-1]);
-	fresh(SP_PROTO_TCP, end[-1]);
+	if (wanted("translated")) {
+		translated(SP_PROTO_UDP, sizes[0]);
+		translated(SP_PROTO_TCP, end[-1]);
+	}
+	if (wanted("new")) {
+		fresh(SP_PROTO_UDP, end[-1]);
+		fresh(SP_PROTO_TCP, end[-1]);
+	}
 	print_table();
 	if (json && write_json(json)) {
 		fprintf(stderr, "native: cannot write %s: give a path that can be written\n", json);

@@ -5,6 +5,7 @@
 
 #include "unit.h"
 
+#include "host/batch.h"
 #include "host/craft.h"
 
 #define MOST 100 /* packets of a batch */
@@ -226,7 +227,7 @@ static void reached(sp_u64 (*reasons)[2], sp_u32 translates)
 		fail_msg("nothing was translated");
 }
 
-static void as_one_by_one(sp_u32 translates, sp_u32 most, sp_u64 seed)
+static void as_one_by_one(sp_batch_fn *run, sp_u32 translates, sp_u32 most, sp_u64 seed)
 {
 	struct batch *b = calloc(1, sizeof(*b));
 	sp_u64 reasons[SP_REASON_COUNT][2] = {};
@@ -250,7 +251,7 @@ static void as_one_by_one(sp_u32 translates, sp_u32 most, sp_u64 seed)
 			sp_engine_packet(x, &b->in[i], NULL, &b->result[0][i]);
 			b->in[i].out = b->out[1][i];
 		}
-		sp_engine_packets(y, b->in, b->result[1], b->n, NULL);
+		run(y, b->in, b->result[1], b->n, y->counters);
 		same(b, x, y, reasons);
 	}
 	same_rest(x, y);
@@ -260,19 +261,41 @@ static void as_one_by_one(sp_u32 translates, sp_u32 most, sp_u64 seed)
 	free(b);
 }
 
+/* Without and with translation, and longer than a batch. */
+static void all_as_one_by_one(sp_batch_fn *run, sp_u64 seed)
+{
+	as_one_by_one(run, 0, 40, seed);
+	as_one_by_one(run, 1, 40, seed + 1);
+	as_one_by_one(run, 1, MOST, seed + 2);
+}
+
 static void plain(void **state)
 {
-	as_one_by_one(0, 40, 1);
+	all_as_one_by_one(sp_batch_plain, 1);
 }
 
-static void translated(void **state)
+static void alone(void **state)
 {
-	as_one_by_one(1, 40, 2);
+	all_as_one_by_one(sp_batch_alone, 4);
 }
 
-static void longer_than_a_batch(void **state)
+static void wide(void **state)
 {
-	as_one_by_one(1, MOST, 3);
+	if (!sp_batch_has_wide())
+		skip();
+	all_as_one_by_one(sp_batch_wide, 7);
+}
+
+static void wide_alone(void **state)
+{
+	if (!sp_batch_has_wide())
+		skip();
+	all_as_one_by_one(sp_batch_wide_alone, 10);
+}
+
+static void chosen(void **state)
+{
+	as_one_by_one(sp_engine_packets, 1, 40, 13);
 }
 
 /* Counters of one's own; no packets at all. */
@@ -298,8 +321,10 @@ struct unit_result unit_batch(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),
-		cmocka_unit_test(translated),
-		cmocka_unit_test(longer_than_a_batch),
+		cmocka_unit_test(alone),
+		cmocka_unit_test(wide),
+		cmocka_unit_test(wide_alone),
+		cmocka_unit_test(chosen),
 		cmocka_unit_test(counters),
 	};
 

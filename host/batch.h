@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ways to run a batch: one source (batch_run.h), compiled for any processor and for those with AVX2, for engines that
+ * several threads use and for those with one. All of them give the same; tests call each, others sp_engine_packets().
+ */
+#ifndef SP_HOST_BATCH_H
+#define SP_HOST_BATCH_H
+
+#include "engine.h"
+
+typedef void sp_batch_fn(struct sp_engine *e, const struct sp_engine_packet *in, struct sp_engine_result *out, sp_u32 n,
+			 struct sp_counter *counters);
+
+sp_batch_fn sp_batch_plain, sp_batch_alone; /* any processor; alone: no other thread is in the engine */
+sp_batch_fn sp_batch_wide, sp_batch_wide_alone; /* only if sp_batch_has_wide() */
+
+/* Does this processor have what the wide ones need? */
+int sp_batch_has_wide(void);
+
+#endif
