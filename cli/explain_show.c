@@ -269,6 +269,9 @@ static void advice(const struct sp_explain *x, char *out, size_t size, int *is_l
 	case SP_R_SOURCE_SHARE:
 		snprintf(out, size, "fewer unanswered conversations of this source; sally status names the heaviest");
 		break;
+	case SP_R_ASKED:
+		snprintf(out, size, "its sender being there: he is asked, and gets through when he tries again");
+		break;
 	case SP_R_SPOOFED:
 		snprintf(out, size, "a route to the source through the interface it comes from");
 		break;

@@ -75,6 +75,9 @@ static const char *const hints[SP_REASON_COUNT] = {
 		      "quiet for a while.",
 	[SP_R_LIMIT] = "The option `limit` of that line. `sally explain` names it; `sally flows` shows what the source has.",
 	[SP_R_SOURCE_SHARE] = "One source asks very much and gets no answers: a scan, or a worm? `sally status` names it.",
+	[SP_R_ASKED] = "A flood of SYNs to a port that is open or forwarded, from many addresses, mostly forged. "
+		       "Whoever is there gets through with his next SYN; nothing is remembered of the others.",
+	[SP_R_PROVEN] = "Good news: the reset of somebody who was asked. His next SYNs are let in.",
 	[SP_R_BUSY] = "Two processors wanted the same entry. The sender will repeat the packet. If this counter grows "
 		      "steadily, tell the authors.",
 };

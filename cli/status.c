@@ -57,7 +57,7 @@ static void count_flows(struct picture *p)
 
 static int take_picture(struct picture *p, struct sp_err *err)
 {
-	static const int refusals[] = { SP_R_TABLE_FULL, SP_R_UNANSWERED_FULL, SP_R_SOURCE_SHARE };
+	static const int refusals[] = { SP_R_TABLE_FULL, SP_R_UNANSWERED_FULL, SP_R_SOURCE_SHARE, SP_R_ASKED };
 	int i, rc;
 
 	rc = sp_live_open(&p->live, err);
@@ -71,7 +71,7 @@ static int take_picture(struct picture *p, struct sp_err *err)
 	for (i = 0; i < 4; i++)
 		p->held += p->live.t.state->count[i];
 	p->has_pressure = p->held > p->live.t.config->pressure_on;
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		p->has_refused |= p->counters[refusals[i]].packets > 0;
 	for (i = 0; i < p->links.count; i++)
 		p->has_inside |= p->links.link[i].zone == SP_ZONE_INSIDE;

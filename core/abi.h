@@ -16,7 +16,7 @@
 #include "reasons.h"
 #include "types.h"
 
-#define SP_ABI_VERSION 3u
+#define SP_ABI_VERSION 4u
 
 /* ---- addresses and keys ------------------------------------------------------------------------------------ */
 
@@ -334,6 +334,8 @@ struct sp_state {
 	sp_u64 dhcp6_ns; /* K */
 	sp_u64 events_lost; /* K  ring full or rate limit reached */
 	sp_u64 event_tick[2]; /* K  rate limit of events: drops, passes: tick << 32 | used */
+	sp_u64 ask_due_ns; /* K  when the next question (core/proof.h) may be asked */
+	sp_u64 spare_due_ns; /* K  when the next stranger who has not shown that he is there may begin all the same */
 };
 
 /*
@@ -350,7 +352,9 @@ struct sp_state {
 #define SP_METER_ROW 65536
 #define SP_METER_RATES 0 /* first of two rows */
 #define SP_METER_LIMITS 2
-#define SP_METER_ROWS 4
+#define SP_METER_PROOFS 4 /* one row: who has shown that he is there (core/proof.h) */
+#define SP_METER_ASKED 5 /* one row: when the next question to a source may be asked */
+#define SP_METER_ROWS 6
 
 /* Per-CPU, one a reason. */
 struct sp_counter {

@@ -4,6 +4,7 @@
 #define SP_CORE_INSERT_H
 
 #include "expire.h"
+#include "proof.h"
 
 /* Claims an empty way of set b: way + 1, or 0. */
 SP_GLOBAL int sp_set_claim(sp_u32 b)
@@ -141,15 +142,13 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 			  sp_u32 *b, int *held, int *why)
 {
 	/* an alias is no conversation that waits: its own has been admitted */
-	const int waiting_full = !p->slot && SP_READ(s->count[SP_CLASS_UNANSWERED]) >= SP_READ(c->unanswered_max);
-	const sp_u32 busiest = SP_READ(c->unanswered_max) / 2;
+	const int admitted = p->slot ? SP_ADMIT_ROOM : sp_admit(p), waiting_full = admitted == SP_ADMIT_INSTEAD;
 	int way = 0;
 
 	*held = 0;
 	*b = where->set[0];
-	if (!p->slot && SP_READ(s->count[SP_CLASS_UNANSWERED]) > busiest &&
-	    sp_source_count(sp_source_cells(c, &p->src, p->family)) >= sp_share(c, s)) {
-		*why = SP_R_SOURCE_SHARE;
+	if (admitted > 0) {
+		*why = admitted;
 		return 0;
 	}
 	if (!waiting_full) {

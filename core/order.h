@@ -21,6 +21,19 @@
 
 #define SP_RATE_TRIES 16
 
+/*
+ * Takes one from a budget of one in every_ns, burst of them at once (GCRA, ITU-T I.371): *due_ns is when the next one would
+ * be due. If another CPU takes one at the same instant, one of the two goes without.
+ */
+SP_INLINE int sp_budget_take(sp_u64 *due_ns, sp_u64 now_ns, sp_u64 every_ns, sp_u32 burst)
+{
+	const sp_u64 due = SP_READ(*due_ns), from = due > now_ns ? due : now_ns;
+
+	if (from - now_ns > (burst - 1) * every_ns)
+		return 0;
+	return sp_cmpxchg64(due_ns, due, from + every_ns) == due;
+}
+
 /* The order of a line, or NULL: it has none, or is none of the configuration's. */
 SP_INLINE struct sp_image_order *sp_order_at(sp_u32 generation, sp_u32 line)
 {

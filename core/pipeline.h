@@ -160,6 +160,8 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	}
 	reason = sp_may_start(dev, p);
 	SP_STEP("may_start", (sp_u64)reason, p->zone);
+	if (reason == SP_R_TCP_NO_FLOW && p->zone == SP_ZONE_OUTSIDE && (p->tcp_flags & SP_TCP_RST) && sp_prove(p))
+		return SP_R_PROVEN;
 	if (reason == SP_R_TCP_NO_FLOW && p->hook == SP_HOOK_INGRESS && p->zone != SP_ZONE_OUTSIDE &&
 	    (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == (SP_TCP_SYN | SP_TCP_ACK))
 		sp_note_others(p->now_ns); /* it answers what went by as something else */
@@ -175,6 +177,8 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 	}
 	if (inserted == SP_R_CONTINUES && slot)
 		return SP_R_NAT_CLASH;
+	if (inserted == SP_R_SOURCE_SHARE || inserted == SP_R_UNANSWERED_FULL)
+		return sp_ask(p, (sp_u32)inserted);
 	if (inserted != SP_R_CONTINUES)
 		return inserted;
 	inserted = sp_track(p, 0); /* another CPU inserted it at the same instant */

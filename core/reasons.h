@@ -92,7 +92,9 @@
 	X(TABLE_FULL, "table_full", DROP, "the table of conversations is full of answered ones")                        \
 	X(UNANSWERED_FULL, "unanswered_full", DROP, "too many conversations wait for a first answer")                   \
 	X(SOURCE_SHARE, "source_share", DROP, "its source already has more than its share of unanswered conversations") \
-	X(BUSY, "busy", DROP, "its conversation was being changed by another processor for too long")
+	X(BUSY, "busy", DROP, "its conversation was being changed by another processor for too long")                   \
+	X(ASKED, "asked", DROP, "too many wait for an answer: its sender is asked to show that he is there")            \
+	X(PROVEN, "proven", DROP, "it says that its sender is there: he may begin when he tries again")
 
 enum sp_verdict { SP_DROP = 0, SP_PASS = 1 };
 

@@ -11,11 +11,13 @@
 #include "addr.h"
 #include "image.h"
 #include "order.h"
+#include "proof.h"
 
 enum sp_refuse {
 	SP_REFUSE_SILENT = 0,
 	SP_REFUSE_RST = 1, /* TCP: the connection is refused */
 	SP_REFUSE_ICMP = 2, /* administratively prohibited */
+	SP_REFUSE_ASK = 3, /* TCP: not refused yet, if its sender is there (proof.h) */
 };
 
 /* One budget for all answers, in case of a flood: as the kernel's own icmp_msgs_per_sec and icmp_msgs_burst. */
@@ -24,19 +26,6 @@ enum sp_refuse {
 
 #define SP_REFUSE_MAX4 576u /* RFC 1812 4.3.2.3: as much of the packet as fits into so many bytes */
 #define SP_REFUSE_MAX6 1280u /* RFC 4443 2.4 (c): the minimum MTU */
-
-/*
- * Takes one from a budget of one in every_ns, burst of them at once (GCRA, ITU-T I.371): *due_ns is when the next one would
- * be due. If another CPU takes one at the same instant, one of the two goes without.
- */
-SP_INLINE int sp_budget_take(sp_u64 *due_ns, sp_u64 now_ns, sp_u64 every_ns, sp_u32 burst)
-{
-	const sp_u64 due = SP_READ(*due_ns), from = due > now_ns ? due : now_ns;
-
-	if (from - now_ns > (burst - 1) * every_ns)
-		return 0;
-	return sp_cmpxchg64(due_ns, due, from + every_ns) == due;
-}
 
 /* What the line that decided wants besides yes or no: enum sp_order_flag. */
 SP_INLINE sp_u32 sp_refuse_flags(const struct sp_pkt *p)
@@ -87,6 +76,8 @@ SP_INLINE int sp_refuse_words(const struct sp_pkt *p, sp_u32 reason, int trial)
 	case SP_R_UNANSWERED_FULL:
 	case SP_R_SOURCE_SHARE:
 		return SP_REFUSE_ICMP;
+	case SP_R_ASKED:
+		return p->zone == SP_ZONE_OUTSIDE && p->kind == SP_KIND_TCP ? SP_REFUSE_ASK : SP_REFUSE_SILENT;
 	default: /* what is malformed or untrue, or belongs to a conversation, whose ends know better */
 		return SP_REFUSE_SILENT;
 	}
@@ -126,6 +117,8 @@ SP_INLINE int sp_refuse_how(const struct sp_pkt *p, sp_u32 reason, int trial)
 
 	if (words == SP_REFUSE_SILENT || sp_refuse_never(p))
 		return SP_REFUSE_SILENT;
+	if (words == SP_REFUSE_ASK)
+		return words; /* it stands in for the answer of whom he wants, which he may have */
 	more = (struct sp_image_more *)sp_image_at(p->generation % SP_IMAGE_SLOTS, 1);
 	told = more ? more->reject : SP_IMAGE_REJECT_DEFAULT;
 	flags = reason == SP_R_BLOCKED ? sp_refuse_flags(p) : 0;
@@ -151,6 +144,15 @@ SP_INLINE void sp_refuse_rst(struct sp_tcp *out, const struct sp_tcp *in, sp_u32
 		out->ack = sp_hton32(next);
 		out->flags = SP_TCP_RST | SP_TCP_ACK;
 	}
+}
+
+/* The question to who sent SYN `in`: an acknowledgement of what he has not sent (proof.h). */
+SP_INLINE void sp_refuse_ask(struct sp_tcp *out, const struct sp_tcp *in, sp_u32 number)
+{
+	const struct sp_tcp ask = { .sport = in->dport, .dport = in->sport, .ack = sp_hton32(number), .off = 5 << 4,
+				    .flags = SP_TCP_ACK };
+
+	*out = ask;
 }
 
 #define SP_REFUSE_HOPS 64

@@ -30,12 +30,12 @@ struct sp_refusal {
 	sp_u8 bare_ip;
 	sp_u8 l4; /* bytes from the IP header to the transport header */
 	sp_u8 pad_[2];
+	sp_u32 number; /* SP_REFUSE_ASK: what the question acknowledges */
 };
 
 /* XDP's note to sp_tc_reject, right in front of the packet. */
 struct sp_refuse_note {
 	sp_u32 mark; /* sp_refuse_mark() */
-	sp_u32 pad_;
 	struct sp_refusal r;
 };
 
@@ -59,11 +59,18 @@ SP_GLOBAL int sp_refuse(sp_dev *dev, struct sp_pkt *p, sp_u32 reason, struct sp_
 	r->how = (sp_u8)sp_refuse_how(p, reason, p->now_ns < SP_READ(c->trial_until_ns));
 	if (r->how == SP_REFUSE_SILENT || l4 > 255)
 		return SP_REFUSE_SILENT;
+	r->number = 0;
+	if (r->how == SP_REFUSE_ASK) {
+		/* its budget has been taken, and its source looked at, before it was to be asked */
+		r->number = sp_question(c, p->hash, p->now_ns);
+		goto rest;
+	}
 	/* an answer to somebody else's address is a weapon; of this machine's own packets the stack has chosen the source */
 	if (p->zone != SP_ZONE_SELF && p->hook == SP_HOOK_INGRESS && !sp_source_fits(dev, p))
 		return SP_REFUSE_SILENT;
 	if (!sp_budget_take(&b->refuse_due_ns, p->now_ns, SP_REFUSE_EVERY_NS, SP_REFUSE_BURST))
 		return SP_REFUSE_SILENT;
+rest:
 	r->family = p->family;
 	r->proto = p->proto;
 	r->path = p->hook == SP_HOOK_INGRESS ? SP_PATH_INGRESS : p->zone == SP_ZONE_SELF ? SP_PATH_SELF : SP_PATH_EGRESS;
@@ -99,7 +106,6 @@ SP_INLINE int sp_refuse_xdp(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason)
 	if ((void *)(note + 1) > data || ip + sizeof(struct sp_ip4) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
 	note->mark = sp_refuse_mark();
-	note->pad_ = 0;
 	note->r = r;
 	if (r.family == SP_IPV4)
 		*((sp_u8 *)ip + 11) ^= SP_DAMAGE4;
@@ -128,7 +134,7 @@ SP_INLINE int sp_is_unfinished(struct __sk_buff *skb, sp_u32 off)
 	return before == after;
 }
 
-/* The packet becomes a reset. l3: where its IP header begins. Returns 0, or negative: it can not be done. */
+/* The packet becomes a reset, or a question. l3: where its IP header begins. Returns 0, or negative: it can not be done. */
 SP_GLOBAL int sp_answer_rst(struct __sk_buff *skb, struct sp_refusal *r, sp_u32 l3)
 {
 	struct sp_tcp in, out;
@@ -151,7 +157,10 @@ SP_GLOBAL int sp_answer_rst(struct __sk_buff *skb, struct sp_refusal *r, sp_u32 
 		return -1;
 	payload = r->family == SP_IPV4 ? sp_ntoh16(was.v4.total) : sizeof(was.v6) + sp_ntoh16(was.v6.payload);
 	payload -= r->l4 + (in.off >> 4) * 4u;
-	sp_refuse_rst(&out, &in, payload);
+	if (r->how == SP_REFUSE_ASK)
+		sp_refuse_ask(&out, &in, r->number);
+	else
+		sp_refuse_rst(&out, &in, payload);
 	if (r->family == SP_IPV4) {
 		sp_refuse_ip4(&ip.v4, was.v4.dst, was.v4.src, SP_PROTO_TCP, sizeof(out));
 		sum = sp_refuse_pseudo4(&ip.v4, sizeof(out));
@@ -309,7 +318,7 @@ SP_GLOBAL int sp_answer(struct __sk_buff *skb, struct sp_refusal *r)
 	/* RFC 1122 3.2.2: not about what came as a broadcast of the link; and not about what was not meant for us */
 	if (r->path == SP_PATH_INGRESS && skb->pkt_type != PACKET_HOST)
 		return TC_ACT_SHOT;
-	if (r->how == SP_REFUSE_RST)
+	if (r->how != SP_REFUSE_ICMP)
 		bad = sp_answer_rst(skb, r, l3);
 	else
 		bad = r->family == SP_IPV4 ? sp_answer_icmp4(skb, r, l3) : sp_answer_icmp6(skb, r, l3);
