@@ -15,7 +15,7 @@ enum sp_fix_how {
 	SP_FIX_2 = 2, /* a word of so many bytes has changed */
 	SP_FIX_4 = 4,
 	SP_FIX_PSEUDO = 16, /* of the pseudo-header: counts in an unfinished checksum, too */
-	SP_FIX_UDP = 32, /* 0 means that there is none (RFC 768) */
+	SP_FIX_UDP = 32, /* 0 means that there is none (RFC 768, RFC 3828 3.1) */
 };
 
 /* Checksum `sum` after a word has changed. All as they lie in memory. */
@@ -96,7 +96,7 @@ SP_GLOBAL int sp_rewrite_l4(sp_dev *dev, struct sp_pkt *p)
 	if (sp_sum_off(p->proto)) {
 		const sp_u32 sum = off + sp_sum_off(p->proto);
 
-		if (p->proto == SP_PROTO_UDP)
+		if (p->proto == SP_PROTO_UDP || p->proto == SP_PROTO_UDPLITE) /* RFC 3828 3.1: never 0 */
 			how = SP_FIX_UDP;
 		if (sp_fix(dev, p, sum, p->old4, p->new4, SP_FIX_4 | SP_FIX_PSEUDO | how))
 			return -1;
