@@ -71,7 +71,14 @@ class Net:
             file.write(config)
             file.flush()
             self.guarded = role
-            self.run(role, SALLY, "up", "--config", file.name, "--no-daemon", *options)
+            for _ in range(4):
+                try:
+                    return self.run(role, SALLY, "up", "--config", file.name, "--no-daemon", *options)
+                except RuntimeError as error:
+                    if "another sally is at work" not in str(error):
+                        raise
+                    last = error
+            raise last
 
     def only_pass(self, role, *devs):
         """XDP programs that do nothing: what remains is what the hook itself costs with these cables."""

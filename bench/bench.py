@@ -6,12 +6,13 @@ import subprocess
 import sys
 
 import host
+import memory
 import packets
 import report
 import web
 
-PARTS = {"host": host, "web": web}  # beside `packets`, which has options of its own
-ROUNDS = {"host": 12, "web": 8}
+PARTS = {"host": host, "web": web, "memory": memory}  # beside `packets`, which has options of its own
+ROUNDS = {"host": 12, "web": 8, "memory": 2}
 
 
 def arguments():

@@ -37,6 +37,7 @@ VARIANTS = {
     "sally xdp, translating": ("sally", "", "xdp"),
     "sally express, translating": ("sally", "", "xdp", "--express"),
 }
+SMOKE = ("plain forwarding", "nftables masquerade", "sally tc", "sally express, translating")
 TABLES = (
     ("Gateway: connect, request, close",
      {"ns": "ns/connection", "rate": "a second", "p50_us": "p50, us", "p90_us": "p90, us", "p99_us": "p99, us"}),
@@ -106,4 +107,4 @@ def pages(net, seconds):
 
 def measure(rounds, smoke):
     jobs = [(("ns", "rate", "p50_us", "p90_us", "p99_us"), lambda net: pages(net, 1))]
-    return bed.by_turns(VARIANTS, Web, jobs, rounds)
+    return bed.by_turns({name: VARIANTS[name] for name in (SMOKE if smoke else VARIANTS)}, Web, jobs, rounds)

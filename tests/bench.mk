@@ -4,8 +4,8 @@
 CHECKS += check-bench
 
 BENCH := SALLY=$(abspath $(B)/sally) BLAST=$(abspath $(B)/bench/blast) PINGPONG=$(abspath $(B)/bench/pingpong) \
-	BENCH_PROGRAMS=$(abspath $(B)/bench/bench.bpf.o) $(PYTHON) -B bench/bench.py
-BENCH_NEEDS := $(B)/sally $(B)/bench/blast $(B)/bench/pingpong
+	RESIDENT=$(abspath $(B)/bench/resident) BENCH_PROGRAMS=$(abspath $(B)/bench/bench.bpf.o) $(PYTHON) -B bench/bench.py
+BENCH_NEEDS := $(B)/sally $(B)/bench/blast $(B)/bench/pingpong $(B)/bench/resident
 
 $(B)/bench/bench.bpf.o: bench/bench.bpf.c bench/bench.h
 	@mkdir -p $(@D)
@@ -22,6 +22,10 @@ $(B)/bench/blast: bench/blast.c bench/bench.h $(B)/bench/bench.skel.h
 $(B)/bench/pingpong: bench/pingpong.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -o $@ $<
+
+$(B)/bench/resident: bench/resident.c $(B)/libhost.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libhost.a
 
 .PHONY: bench check-bench
 bench: $(BENCH_NEEDS) ## what a packet costs, beside plain forwarding, nftables and bare XDP (root; minutes)
