@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -234,15 +234,39 @@ static int find_new_base(struct sp_pins *p, struct sp_err *err)
 			  "try 'mount -t bpf bpf /sys/fs/bpf'", strerror(-rc));
 }
 
+static void on_alarm(int sig)
+{
+}
+
+/*
+ * In the kernel's queue, which is fair: whoever only tries now and then may never get it while others wait there. 0, -EINTR
+ * when the time is over, or another negative errno.
+ */
+static int lock_within(int fd, unsigned seconds)
+{
+	struct sigaction wake = { .sa_handler = on_alarm }, before; /* without SA_RESTART: it ends the waiting */
+	int rc;
+
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	if (errno != EWOULDBLOCK || sigaction(SIGALRM, &wake, &before))
+		return -errno;
+	alarm(seconds);
+	rc = flock(fd, LOCK_EX) ? -errno : 0;
+	alarm(0);
+	sigaction(SIGALRM, &before, NULL);
+	return rc;
+}
+
 /*
  * flock on the folder; after waiting, it must still be the folder of that name (the last one to leave
  * removes it).
  */
 static int take_lock(struct sp_pins *p, struct sp_err *err)
 {
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-	sp_u64 until = sp_now_ns() + SP_LOCK_WAIT_S * SP_NS_PER_S;
+	const sp_u64 until = sp_now_ns() + SP_LOCK_WAIT_S * SP_NS_PER_S;
 	struct stat held;
+	int rc;
 
 	for (;;) {
 		if (mkdir(p->base, 0700) && errno != EEXIST)
@@ -250,12 +274,11 @@ static int take_lock(struct sp_pins *p, struct sp_err *err)
 		p->lock_fd = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (p->lock_fd < 0 && errno != ENOENT)
 			return sp_err_errno(err, -errno, "can not open the folder of pins");
-		while (p->lock_fd >= 0 && flock(p->lock_fd, LOCK_EX | LOCK_NB)) {
-			if (sp_now_ns() > until) {
-				sp_close_fd(&p->lock_fd);
-				return sp_err_set(err, -EBUSY, "another sally is at work; try again when it is done");
-			}
-			nanosleep(&pause, NULL);
+		rc = p->lock_fd < 0 ? 0 : lock_within(p->lock_fd, SP_LOCK_WAIT_S);
+		if (rc || sp_now_ns() > until) {
+			sp_close_fd(&p->lock_fd);
+			return rc && rc != -EINTR ? sp_err_errno(err, rc, "can not lock the folder of pins") :
+			       sp_err_set(err, -EBUSY, "another sally is at work; try again when it is done");
 		}
 		if (p->lock_fd >= 0 && !fstat(p->lock_fd, &held) && held.st_ino == sp_inode_of(p->base))
 			return 0;

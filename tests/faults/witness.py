@@ -108,7 +108,7 @@ class Stream:
         self.talk, self.name = talk, name
         self.ends = (talk.client, talk.server)
         self.is_tcp = isinstance(talk, Tcp)
-        self.sent, self.got, self.lost = [0, 0], [0, 0], 0
+        self.sent, self.got, self.lost = [0, 0], [0, 0], [0, 0]
         self.rest = [b"", b""]
         for end in self.ends:
             end.setblocking(False)
@@ -136,7 +136,7 @@ class Stream:
                 raise AssertionError(f"{self.name} was closed")
             data = self.rest[i] + data
             for (number,) in struct.iter_unpack("!Q", data[:len(data) // 8 * 8]):
-                self.lost += number - self.got[i]
+                self.lost[i] += number - self.got[i]
                 self.got[i] = number + 1
             self.rest[i] = data[len(data) // 8 * 8:]
 
@@ -188,7 +188,7 @@ class Talkers(threading.Thread):
             raise AssertionError(f"{error}: silent: {silent}") from None
 
     def lost(self):
-        return sum(stream.lost for stream in self.streams)
+        return sum(sum(stream.lost) for stream in self.streams)
 
     def end(self):
         self.stop.set()
