@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Floods: the generator, which the network tests use, too, and the curve of attack rate against what is left for others.
+
+$(B)/bench/flood.bpf.o: bench/flood.bpf.c bench/flood.h
+	@mkdir -p $(@D)
+	$(BPF_GUARD) $(BPF_CC) $(BPF_CFLAGS) -c $< -o $@
+	$(BPF_STRIP) -g $@
+
+$(B)/bench/flood.skel.h: $(B)/bench/flood.bpf.o
+	$(BPFTOOL) gen skeleton $< name flood > $@.tmp
+	mv $@.tmp $@
+
+$(B)/bench/flood: bench/flood.c bench/flood.h $(B)/bench/flood.skel.h
+	$(CC) $(ALL_CFLAGS) -I$(B)/bench -o $@ $< -lbpf
