@@ -159,6 +159,24 @@ static int show_change(struct sp_live *l, const struct sp_image *image)
 	return SP_EXIT_OK;
 }
 
+/* Whom the express lane would lead to; what an option of `up` said stands over the configuration. */
+static void show_lane(const struct sp_live *l, const struct sp_image_line *image, const struct sp_links *links)
+{
+	const sp_u32 flags = l->t.config->flags;
+
+	if (sp_lane_is_wanted(0, image) && flags & SP_CONFIG_NO_EXPRESS)
+		printf("  express on: not in force, 'sally up --no-express' stands over it\n");
+	for (int i = 0; i < links->count; i++) {
+		const struct sp_link *k = &links->link[i];
+
+		if (k->zone && k->zone_was && k->express != k->express_was)
+			printf("  %s: %s the express lane%s%s\n", k->name, k->express ? "on" : "off",
+			       *k->lane ? ": " : "", k->lane);
+		else if (k->zone && k->zone_was && *k->lane)
+			printf("  %s: no express lane: %s\n", k->name, k->lane);
+	}
+}
+
 /* Interfaces that change their zone; zones are called what image calls them, and before it what they are called now. */
 static int show_zones(const struct sp_live *l, const struct sp_image_line *image, const struct sp_zoning *zoning)
 {
@@ -168,7 +186,7 @@ static int show_zones(const struct sp_live *l, const struct sp_image_line *image
 
 	memcpy(before, sp_zone_names(), sizeof(before));
 	sp_zone_names_of(image);
-	if (sp_rezone_plan(l, zoning, &links, &err))
+	if (sp_rezone_plan(l, zoning, image, &links, &err))
 		return sp_fail_err(&err);
 	for (int i = 0; i < links.count; i++) {
 		const struct sp_link *k = &links.link[i];
@@ -178,6 +196,7 @@ static int show_zones(const struct sp_live *l, const struct sp_image_line *image
 			       k->zone ? sp_zone_name(k->zone) : "not guarded",
 			       k->zone && k->zone_was ? "; its conversations stop" : "");
 	}
+	show_lane(l, image, &links);
 	sp_links_free(&links);
 	return SP_EXIT_OK;
 }

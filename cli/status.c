@@ -35,7 +35,7 @@ struct picture {
 	sp_u32 flows[SP_CLASS_COUNT]; /* counted, without those that have expired */
 	sp_u32 translated;
 	sp_u32 total, held; /* held: entries in use, expired ones included; what the engine compares with its limits */
-	int has_pressure, has_refused, has_inside;
+	int has_pressure, has_refused, has_inside, has_lane; /* has_lane: it is wanted */
 	struct sp_heavy heavy[SP_HEAVIEST];
 	int heavies;
 };
@@ -67,6 +67,7 @@ static int take_picture(struct picture *p, struct sp_err *err)
 		rc = sp_live_counters(&p->live, p->counters, err);
 	if (rc)
 		return rc;
+	p->has_lane = sp_lane_look(&p->live, &p->links);
 	count_flows(p);
 	for (i = 0; i < 4; i++)
 		p->held += p->live.t.state->count[i];
@@ -130,12 +131,25 @@ static void print_warnings(const struct picture *p)
 
 		if (l->zone == SP_ZONE_NONE && l->has_default_route)
 			printf("  NOT GUARDED: %s has a default route now; %s\n", l->name, again);
+		if (l->loses)
+			printf("  PACKETS ARE LOST: the express lane leads to %s, but %s; 'sally apply' takes it off the "
+			       "lane, sallyd does so by itself\n", l->name, l->lane);
 		if (l->is_unhooked)
 			printf("  NOT GUARDED: somebody took the programs off %s; %s\n", l->name, again);
 	}
 	if (was_gateway != p->links.forwarding)
 		printf("  ATTENTION: this machine forwards packets %s; %s\n",
 		       was_gateway ? "no longer" : "now, but came up as a host", again);
+}
+
+static void print_link(const char *zone, const char *name, const struct sp_link *l)
+{
+	printf("  %-8s  %s, judged at %s%s", zone, name, l->xdp ? "XDP" : "TC", l->express ? ", express lane" : "");
+	if (*l->note)
+		printf(" (%s)", l->note);
+	if (*l->lane && !l->express)
+		printf(" (no express lane: %s)", l->lane);
+	putchar('\n');
 }
 
 static void print_links(const struct picture *p)
@@ -150,11 +164,13 @@ static void print_links(const struct picture *p)
 			const struct sp_link *l = &p->links.link[i];
 
 			if (l->zone == zone)
-				printf("  %-8s  %s, judged at %s%s%s%s%s\n", sp_zone_name(zone), link_name(l, buf),
-				       l->xdp ? "XDP" : "TC", l->express ? ", express lane" : "", *l->note ? " (" : "",
-				       l->note, *l->note ? ")" : "");
+				print_link(sp_zone_name(zone), link_name(l, buf), l);
 		}
 	}
+	if (p->has_lane && sp_lane_is_idle(&p->live))
+		printf("  the express lane is not taken: another program on this machine translates (nftables)\n");
+	else if (!p->has_lane && p->live.t.config->flags & SP_CONFIG_NO_EXPRESS)
+		printf("  the express lane is off, whatever the configuration says: 'sally up --no-express'\n");
 	print_warnings(p);
 }
 
@@ -275,8 +291,20 @@ static void json_links(struct sp_json *j, const struct picture *p)
 		sp_json_str(j, "mode", l->zone == SP_ZONE_NONE ? "" : l->xdp ? "xdp" : "tc");
 		sp_json_bool(j, "express", l->express);
 		sp_json_str(j, "note", l->note);
+		sp_json_str(j, "express_note", l->lane);
 		sp_json_close(j);
 	}
+	sp_json_close(j);
+}
+
+static void json_lane(struct sp_json *j, const struct picture *p)
+{
+	const sp_u32 by_hand = p->live.t.config->flags & (SP_CONFIG_EXPRESS | SP_CONFIG_NO_EXPRESS);
+
+	sp_json_open(j, "express", '{');
+	sp_json_bool(j, "wanted", p->has_lane);
+	sp_json_str(j, "by", by_hand ? "option" : p->has_lane ? "configuration" : "default");
+	sp_json_bool(j, "idle", p->has_lane && sp_lane_is_idle(&p->live));
 	sp_json_close(j);
 }
 
@@ -328,6 +356,7 @@ static void print_json(const struct picture *p)
 	sp_json_bool(&j, "trial", trial);
 	sp_json_bool(&j, "sallyd", watcher_of(p) != 0);
 	json_links(&j, p);
+	json_lane(&j, p);
 	sp_json_open(&j, "built_in", '[');
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
 		sp_json_str(&j, NULL, built_in[i]);

@@ -28,7 +28,9 @@ static const char help[] =
 	"                the driver can, else tc)\n"
 	"  --express     forwarded packets of answered conversations go from driver to\n"
 	"                driver, without the stack (and without its queueing disciplines and\n"
-	"                other filters); where both interfaces are judged at XDP\n"
+	"                other filters), where both interfaces can; as a line 'express on',\n"
+	"                but whatever the configuration says, now and later\n"
+	"  --no-express  they do not, likewise\n"
 	"  --config FILE the configuration, in force from the first packet on; without it\n"
 	"                /etc/sally/sally.conf if there is one\n"
 	"  --no-config   do not look for one: what is built in, alone\n"
@@ -44,6 +46,7 @@ static const struct option options[] = {
 	{ "flows", required_argument, NULL, 'f' },
 	{ "mode", required_argument, NULL, 'm' },
 	{ "express", no_argument, NULL, 'e' },
+	{ "no-express", no_argument, NULL, 'E' },
 	{ "config", required_argument, NULL, 'c' },
 	{ "no-config", no_argument, NULL, 'C' },
 	{ "no-daemon", no_argument, NULL, 'D' },
@@ -112,7 +115,9 @@ static int read_options(int argc, char **argv, struct sp_up *up, const char **co
 		else if (c == 'C')
 			*config = "";
 		else if (c == 'e')
-			up->express = 1;
+			up->lane = SP_CONFIG_EXPRESS;
+		else if (c == 'E')
+			up->lane = SP_CONFIG_NO_EXPRESS;
 		else if (c == 'D')
 			*no_daemon = 1;
 		else if (c == ':')
@@ -136,8 +141,9 @@ static void print_zone(const struct sp_up *up, sp_u8 zone)
 			continue;
 		if (!shown)
 			printf("  %-7s  ", sp_zone_name(zone));
-		printf("%s%s (%s%s%s%s)", shown++ ? ", " : "", l->name, l->xdp ? "xdp" : "tc",
-		       l->express ? ", express lane" : "", *l->note ? "; " : "", l->note);
+		printf("%s%s (%s%s%s%s%s%s)", shown++ ? ", " : "", l->name, l->xdp ? "xdp" : "tc",
+		       l->express ? ", express lane" : "", *l->note ? "; " : "", l->note,
+		       *l->lane ? "; no express lane: " : "", l->lane);
 	}
 	if (shown)
 		putchar('\n');

@@ -303,6 +303,8 @@ enum sp_named {
 
 enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
+	SP_CONFIG_EXPRESS = 2, /* an option of `up` wants the express lane, whatever the policy says */
+	SP_CONFIG_NO_EXPRESS = 4, /* an option of `up` does not want it, likewise */
 };
 
 /* Written by user space, read by the engine. One element. */
@@ -322,6 +324,8 @@ struct sp_config {
 	sp_u64 watch_until_ns; /* U  events are produced until then */
 	sp_u64 timeout_ns[2][SP_PHASE_SLOTS]; /* U  [0] normal, [1] pressure; by enum sp_phase */
 };
+
+#define SP_OTHERS_S 600 /* so long after a sign of it (others_s) somebody else is believed to translate */
 
 /* Written by the engine, atomically. One element. */
 struct sp_state {

@@ -26,7 +26,6 @@ SP_INLINE sp_u32 sp_receiver(const struct sp_pkt *p)
 	return p->kind == SP_KIND_ERROR ? p->dir : !p->dir;
 }
 
-#define SP_OTHERS_S 600 /* so long after a sign of it somebody else is believed to translate */
 
 SP_INLINE int sp_others_translate(sp_u64 now_ns)
 {

@@ -47,6 +47,7 @@ enum sp_image_flag {
 	SP_IMAGE_NAT_OFF = 1, /* nothing is translated at the outside */
 	SP_IMAGE_NAT_OPEN = 2, /* endpoint-independent filtering (RFC 4787 5) */
 	SP_IMAGE_FORWARD_MOST = 4, /* forwards cover most ports: source translation may use forwarded ones */
+	SP_IMAGE_EXPRESS = 8, /* the express lane is wanted; the engine does not look at it, but at its interfaces */
 };
 
 /* Line 1. */

@@ -43,8 +43,11 @@ struct sp_link {
 	sp_u8 stays; /* of a plan: the rule of the default route does not change it */
 	sp_u8 xdp; /* ingress is judged at XDP */
 	sp_u8 express; /* the express lane may lead to it */
+	sp_u8 express_was; /* of a plan: what it is now */
+	sp_u8 loses; /* of sp_lane_look(): the lane leads to it, but it can not take it: packets are lost */
 	sp_u8 is_unhooked; /* of a live instance: somebody has taken our programs off */
 	char note[120]; /* why it is not judged at XDP though that was wanted; else empty */
+	char lane[120]; /* why the express lane does not lead to it though that is wanted; else empty */
 };
 
 struct sp_links {
@@ -80,7 +83,7 @@ struct sp_up {
 	struct sp_zoning zoning;
 	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
 	enum sp_mode mode;
-	int express; /* 1: the express lane is wanted */
+	sp_u32 lane; /* SP_CONFIG_EXPRESS, SP_CONFIG_NO_EXPRESS; 0: as the configuration says */
 	const struct sp_image_line *image; /* the compiled configuration, in force from the first packet on; NULL: none */
 	sp_u32 image_lines;
 	/* results */
@@ -147,6 +150,15 @@ void sp_live_known(const struct sp_live *l, sp_u32 index, const struct sp_flow *
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
 
+/* ---- the express lane -------------------------------------------------------------------------- */
+
+/* Is it wanted under that policy (NULL: none)? flags: enum sp_config_flag. */
+int sp_lane_is_wanted(sp_u32 flags, const struct sp_image_line *image);
+/* For the guarded interfaces of sp_live_links(): lane and loses, as their drivers are now. 1: the lane is wanted. */
+int sp_lane_look(const struct sp_live *l, struct sp_links *links);
+/* 1: it is not taken, because somebody else on this machine translates. */
+int sp_lane_is_idle(const struct sp_live *l);
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /*
@@ -180,11 +192,13 @@ int sp_undo(sp_u32 to, const struct sp_zoning *zoning, sp_u32 *generation, struc
 /* Which one undo would go back to; 0: none. */
 sp_u32 sp_undo_to(const struct sp_live *l, sp_u32 to);
 /*
- * What zones the interfaces would have, beside those that they have (zone_was), if zoning were said. Those that an option of
- * `up` named stay, and so do those that nobody names, guarded or not; but those that a line named and names no longer follow
- * the rule of the default route.
+ * What zones the interfaces would have, beside those that they have (zone_was), if zoning were said, and whether the
+ * express lane would lead to them under that policy (of those that are guarded already). Those that an option of `up` named
+ * stay, and so do those that nobody names, guarded or not; but those that a line named and names no longer follow the rule
+ * of the default route.
  */
-int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, struct sp_links *out, struct sp_err *err);
+int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, const struct sp_image_line *image,
+		   struct sp_links *out, struct sp_err *err);
 
 /* ---- the log: what lines with the option `log` decided; one reader at a time ---------------------- */
 

@@ -241,7 +241,7 @@ static int switch_all(struct sp_live *l, int fd, const struct sp_zoning *zoning,
 
 	if (rc)
 		return rc;
-	rc = sp_rezone_begin(&z, l, zoning, err);
+	rc = sp_rezone_begin(&z, l, zoning, image, err);
 	if (!rc)
 		rc = add_addresses(l, &z.links, image, err);
 	if (!rc)

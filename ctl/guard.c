@@ -57,6 +57,13 @@ int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_b
 	return rc ? rc : sp_hook_tc(l, 1, g->fd_out, err);
 }
 
+const char *sp_guard_why(int xdp_errno)
+{
+	if (xdp_errno == EBUSY || xdp_errno == EEXIST)
+		return "a program of somebody else is there";
+	return xdp_errno == EOPNOTSUPP ? "its driver has none" : strerror(xdp_errno);
+}
+
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err)
 {
 	int rc = l->xdp ? sp_hook_xdp(l, g->fd_xdp) : 0;
@@ -64,10 +71,11 @@ int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp
 	if (l->xdp && !rc)
 		return sp_hook_tc(l, 0, g->fd_reject, err);
 	if (rc && g->must_xdp)
-		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name, strerror(-rc));
+		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name,
+				  sp_guard_why(-rc));
 	if (rc) {
 		l->xdp = 0;
-		snprintf(l->note, sizeof(l->note), "no native XDP: %s", strerror(-rc));
+		snprintf(l->note, sizeof(l->note), "no native XDP: %s", sp_guard_why(-rc));
 		rc = sp_guard_enter(g, l, zone_back, own_qdisc, rc, err);
 		if (rc)
 			return rc;

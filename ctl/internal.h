@@ -81,6 +81,7 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 		   struct sp_err *err);
 /* First the way out, so that what is sent is remembered before answers meet the way in. The interface has been entered. */
 int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err);
+const char *sp_guard_why(int xdp_errno); /* an interface is not judged at XDP */
 /* At XDP if l->xdp and the driver has it, else at TC; l->xdp and l->note say what it became. */
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err);
 
@@ -95,8 +96,9 @@ struct sp_rezone {
 	struct sp_links links;
 	int changes; /* interfaces that change */
 };
-/* Under the lock, and not while a trial is running. After it, always sp_rezone_end(). */
-int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning, struct sp_err *err);
+/* Under the lock, and not while a trial is running. image: the policy to come. After it, always sp_rezone_end(). */
+int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning,
+		    const struct sp_image_line *image, struct sp_err *err);
 int sp_rezone_write(struct sp_rezone *z, struct sp_err *err); /* while a trial that is over has not begun */
 void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial);
 /* The interfaces and their zones as they are. */
@@ -105,10 +107,19 @@ int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *
 int sp_rezone_pending(const struct sp_live *l, struct sp_err *err);
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err); /* what a trial left over, when none is running */
 sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i);
+int sp_is_trial_over(const struct sp_config *c); /* 1: what it changed of interfaces is no longer so */
 
 /* ---- express.c ------------------------------------------------------------------------------- */
-/* 1: redirected packets can leave by that interface; 0: not, and why. */
-int sp_express_can(int ifindex, char *why, size_t size);
+/* 1: the lane can lead to that interface, if it is judged at XDP (l->xdp); 0: not, and l->lane says why. */
+int sp_lane_can(struct sp_link *l);
+sp_u8 sp_iface_express_now(const struct sp_config *c, const struct sp_iface *i);
+/* Is it wanted, under the policy in force, and under the one that a trial would go back to? */
+struct sp_lane_round {
+	sp_u8 wanted, wanted_back;
+};
+void sp_lane_begin(struct sp_lane_round *r, const struct sp_live *l);
+/* Under the lock: opens or closes the lane to a guarded interface. 1: it changed (l->express, l->lane), 0, or an error. */
+int sp_lane_renew(const struct sp_lane_round *r, int fd_ifaces, struct sp_link *l, struct sp_err *err);
 
 /* ---- load.c ---------------------------------------------------------------------------------- */
 struct sp_loaded {

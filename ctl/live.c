@@ -202,9 +202,9 @@ static void join_iface(const struct sp_live *l, struct sp_link *link, const stru
 	link->zone = sp_iface_zone_now(l->t.config, iface);
 	link->named = iface->named;
 	link->xdp = iface->xdp;
-	link->express = iface->express;
+	link->express = sp_iface_express_now(l->t.config, iface);
 	if (iface->xdp_errno)
-		snprintf(link->note, sizeof(link->note), "no native XDP: %s", strerror(iface->xdp_errno));
+		snprintf(link->note, sizeof(link->note), "no native XDP: %s", sp_guard_why(iface->xdp_errno));
 }
 
 int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err)

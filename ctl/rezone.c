@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interfaces that change their zone while the firewall is up.
+ * Interfaces that change their zone, or whether the express lane leads to them, while the firewall is up.
  *
- * An interface has two zones: the one that a trial or the present gives it, and the one it goes back to when a trial ends
- * unconfirmed (struct sp_iface). A change is written while a trial that is over (1) has not begun yet: then everything old
- * is in force, generation and zones, and one store of the deadline puts everything new in force. Whoever is killed in
- * between leaves the old in force. What is left over is settled by the next change.
+ * An interface has two zones (and likewise two words about the lane): the one that a trial or the present gives it, and the
+ * one it goes back to when a trial ends unconfirmed (struct sp_iface). A change is written while a trial that is over (1)
+ * has not begun yet: then everything old is in force, generation and zones, and one store of the deadline puts everything
+ * new in force. Whoever is killed in between leaves the old in force. What is left over is settled by the next change.
  *
  * New interfaces get their programs before that, with no zone, so that these let pass what they always let pass; those that
  * are to be guarded no longer lose them when nothing can go back to them.
@@ -17,7 +17,7 @@
 
 #include "internal.h"
 
-static int is_over(const struct sp_config *c)
+int sp_is_trial_over(const struct sp_config *c)
 {
 	const sp_u64 until_ns = __atomic_load_n(&c->trial_until_ns, __ATOMIC_ACQUIRE);
 
@@ -26,7 +26,7 @@ static int is_over(const struct sp_config *c)
 
 sp_u8 sp_iface_zone_now(const struct sp_config *c, const struct sp_iface *i)
 {
-	return is_over(c) ? i->zone_back : i->zone;
+	return sp_is_trial_over(c) ? i->zone_back : i->zone;
 }
 
 static int change(int fd_ifaces, sp_u32 ifindex, const struct sp_iface *i, struct sp_err *err)
@@ -48,6 +48,7 @@ static int settle_one(const struct sp_config *c, int fd_ifaces, sp_u32 ifindex, 
 {
 	struct sp_iface i;
 	const int found = look_up(fd_ifaces, ifindex, &i, err);
+	const sp_u8 express = found > 0 ? sp_iface_express_now(c, &i) : 0;
 
 	if (found <= 0)
 		return found;
@@ -56,9 +57,10 @@ static int settle_one(const struct sp_config *c, int fd_ifaces, sp_u32 ifindex, 
 		bpf_map_delete_elem(fd_ifaces, &ifindex);
 		return 0;
 	}
-	if (i.zone == i.zone_back)
+	if (i.zone == i.zone_back && i.express == i.express_back)
 		return 0;
 	i.zone = i.zone_back = sp_iface_zone_now(c, &i);
+	i.express = i.express_back = express;
 	return change(fd_ifaces, ifindex, &i, err);
 }
 
@@ -101,7 +103,7 @@ int sp_rezone_pending(const struct sp_live *l, struct sp_err *err)
 
 		if (found < 0)
 			return found;
-		pending |= found && iface.zone != iface.zone_back;
+		pending |= found && (iface.zone != iface.zone_back || iface.express != iface.express_back);
 	}
 	return n < 0 ? n : pending;
 }
@@ -148,6 +150,8 @@ static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning
 		if (found <= 0)
 			continue;
 		l->stays = iface.named != SP_NAMED_BY_FILE;
+		l->xdp = iface.xdp;
+		l->express_was = sp_iface_express_now(c, &iface);
 		l->zone_was = sp_iface_zone_now(c, &iface);
 		l->named = l->named_was = iface.named;
 		if (iface.named == SP_NAMED_BY_HAND)
@@ -158,9 +162,27 @@ static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning
 	return rc;
 }
 
-int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, struct sp_links *out, struct sp_err *err)
+/* Of those that are guarded, with their programs in place: some drivers can redirect only then. */
+static void plan_lane(const struct sp_config *c, const struct sp_image_line *image, struct sp_links *links, int with_new)
 {
-	return plan(l->t.config, l->fd_ifaces, zoning, out, err);
+	const int wanted = sp_lane_is_wanted(c->flags, image);
+
+	for (int i = 0; i < links->count && wanted; i++) {
+		struct sp_link *l = &links->link[i];
+
+		if (l->zone != SP_ZONE_NONE && (with_new || l->zone_was != SP_ZONE_NONE))
+			l->express = (sp_u8)sp_lane_can(l);
+	}
+}
+
+int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, const struct sp_image_line *image,
+		   struct sp_links *out, struct sp_err *err)
+{
+	const int rc = plan(l->t.config, l->fd_ifaces, zoning, out, err);
+
+	if (!rc)
+		plan_lane(l->t.config, image, out, 0);
+	return rc;
 }
 
 /* The programs, in no zone yet. */
@@ -175,10 +197,14 @@ static int guard_new(struct sp_rezone *z, struct sp_link *l, struct sp_err *err)
 	rc = sp_guard_enter(&z->guard, &inert, SP_ZONE_NONE, 0, 0, err);
 	if (!rc)
 		rc = sp_guard_out(&z->guard, &inert, SP_ZONE_NONE, &own_qdisc, err);
-	return rc ? rc : sp_guard_in(&z->guard, &inert, SP_ZONE_NONE, own_qdisc, err);
+	if (!rc)
+		rc = sp_guard_in(&z->guard, &inert, SP_ZONE_NONE, own_qdisc, err);
+	l->xdp = inert.xdp;
+	return rc;
 }
 
-int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning, struct sp_err *err)
+int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning,
+		    const struct sp_image_line *image, struct sp_err *err)
 {
 	int i, rc;
 
@@ -191,10 +217,14 @@ int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct s
 	for (i = 0; i < z->links.count && !rc; i++) {
 		struct sp_link *link = &z->links.link[i];
 
-		z->changes += link->zone != link->zone_was;
 		if (link->zone != SP_ZONE_NONE && link->zone_was == SP_ZONE_NONE)
 			rc = guard_new(z, link, err);
 	}
+	if (!rc)
+		plan_lane(l->t.config, image, &z->links, 1);
+	for (i = 0; i < z->links.count; i++)
+		z->changes += z->links.link[i].zone != z->links.link[i].zone_was ||
+			      z->links.link[i].express != z->links.link[i].express_was;
 	return rc;
 }
 
@@ -208,7 +238,7 @@ int sp_rezone_write(struct sp_rezone *z, struct sp_err *err)
 		const sp_u32 key = (sp_u32)l->ifindex;
 		int found;
 
-		if (l->zone == l->zone_was && l->named == l->named_was)
+		if (l->zone == l->zone_was && l->named == l->named_was && l->express == l->express_was)
 			continue;
 		found = look_up(z->guard.fd_ifaces, key, &iface, err);
 		if (!found && l->zone != l->zone_was)
@@ -219,6 +249,7 @@ int sp_rezone_write(struct sp_rezone *z, struct sp_err *err)
 		}
 		iface.zone = l->zone;
 		iface.named = l->named;
+		iface.express = l->express;
 		rc = change(z->guard.fd_ifaces, key, &iface, err);
 	}
 	return rc;

@@ -57,7 +57,7 @@ static int make_config(struct sp_up *up, sp_u64 cookie, struct sp_config *config
 				  SP_CAPACITY_LIMIT);
 	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
 		return sp_err_errno(err, -errno, "can not get random numbers");
-	up->flags = up->links.forwarding ? SP_CONFIG_GATEWAY : 0;
+	up->flags = (up->links.forwarding ? SP_CONFIG_GATEWAY : 0) | up->lane;
 	sp_config_init(config, (sp_u32)capacity, up->flags, secret);
 	config->netns_cookie = cookie;
 	up->capacity = config->capacity;
@@ -167,17 +167,14 @@ static int open_express(struct run *r, struct sp_err *err)
 {
 	int i, n = 0, rc = 0;
 
-	for (i = 0; i < r->up->links.count && !rc && r->up->express; i++) {
+	for (i = 0; i < r->up->links.count && !rc && sp_lane_is_wanted(r->up->flags, r->up->image); i++) {
 		struct sp_link *l = &r->up->links.link[i];
-		char why[96] = "it is judged at TC";
 
 		if (l->zone == SP_ZONE_NONE)
 			continue;
-		l->express = l->xdp && sp_express_can(l->ifindex, why, sizeof(why));
+		l->express = (sp_u8)sp_lane_can(l);
 		if (l->express)
 			rc = sp_guard_enter(&r->guard, l, l->zone, r->own_qdisc[n], 0, err);
-		else if (!*l->note)
-			snprintf(l->note, sizeof(l->note), "no express lane: %s", why);
 		n++;
 	}
 	return rc;

@@ -294,6 +294,24 @@ static int check_addresses(struct round *r)
 	return 0;
 }
 
+/* What a driver can do changes: with an interface that is there again, with a switch of its other end. */
+static int check_lane(struct round *r)
+{
+	struct sp_lane_round lane;
+	int rc = 0;
+
+	sp_lane_begin(&lane, &r->w->live);
+	for (int i = 0; i < r->now.count && rc >= 0; i++) {
+		struct sp_link *l = &r->now.link[i];
+
+		rc = l->zone == SP_ZONE_NONE ? 0 : sp_lane_renew(&lane, r->w->guard->fd_ifaces, l, r->err);
+		if (rc > 0)
+			say(r, "%s is %s the express lane%s%s", l->name, l->express ? "on" : "off", *l->lane ? ": " : "",
+			    l->lane);
+	}
+	return rc < 0 ? rc : 0;
+}
+
 /* Zones that were settled by the rule of the default route do not change by themselves: only told, once. */
 static void check_default(struct round *r)
 {
@@ -316,10 +334,10 @@ static void check_default(struct round *r)
 static int bring_up_to_date(struct round *r)
 {
 	struct sp_err first = { 0 };
-	int (*const steps[])(struct round *r) = { check_interfaces, check_addresses };
+	int (*const steps[])(struct round *r) = { check_interfaces, check_lane, check_addresses };
 	int i, rc = 0, one;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		one = steps[i](r);
 		if (one && !rc) {
 			rc = one;

@@ -35,6 +35,9 @@ int sp_watch_is_down(const struct sp_watch *w); /* 1: the firewall was taken dow
  */
 int sp_watch_sync(struct sp_watch *w, sp_watch_say_fn *say, void *arg, struct sp_err *err);
 
+/* A socket that is readable when a driver can do more or less than before; -1: the kernel does not tell. */
+int sp_lane_events(void);
+
 /* ---- watcher.c: the process ------------------------------------------------------------------------------------------- */
 
 #define SP_RUN_DIR "/run/sally"

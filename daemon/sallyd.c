@@ -26,7 +26,7 @@
 #define SP_START_TRIES 20 /* to get its turn: some seconds */
 #define SP_CALM 10 /* after looking, it waits so many times as long as that took */
 
-enum { FD_NEWS, FD_PINS, FD_MOUNTS, FD_SIGNALS, FD_LOG, FD_COUNT };
+enum { FD_NEWS, FD_DRIVERS, FD_PINS, FD_MOUNTS, FD_SIGNALS, FD_LOG, FD_COUNT };
 
 struct sallyd {
 	struct sp_watch w;
@@ -103,6 +103,7 @@ static int open_descriptors(struct sallyd *d, struct sp_err *err)
 	if (rc < 0)
 		return rc;
 	d->fd[FD_NEWS] = rc;
+	d->fd[FD_DRIVERS] = sp_lane_events();
 	d->fd[FD_PINS] = open_pins(&d->w);
 	d->fd[FD_SIGNALS] = open_signals();
 	d->fd[FD_MOUNTS] = d->is_named ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC) : -1;
@@ -203,6 +204,11 @@ static void watch(struct sallyd *d)
 		why = reason_to_end(d, p, &for_good);
 		if (p[FD_NEWS].revents && sp_events_read(d->fd[FD_NEWS]))
 			d->due = 1;
+		if (p[FD_DRIVERS].revents) {
+			empty(d->fd[FD_DRIVERS]);
+			d->due = 1;
+			d->calm_until_ns = 0; /* packets may be lost until it has looked */
+		}
 		if (p[FD_LOG].revents)
 			sp_log_read(d->log);
 		if (!why && d->due && sp_now_ns() >= d->calm_until_ns)

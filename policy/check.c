@@ -453,6 +453,20 @@ static int check_nat(struct sp_policy *p, const struct sp_sentence *line)
 	return rc;
 }
 
+static int check_express(struct sp_policy *p, const struct sp_sentence *line)
+{
+	sp_u32 i;
+
+	for (i = 0; p->lines[i] != line; i++) {
+		const struct sp_sentence *other = p->lines[i];
+
+		if (other->kind == SP_KIND_EXPRESS && !other->is_broken && other->is_on != line->is_on)
+			return error(p, &line->at, "either 'express on' or 'express off'", NULL,
+				     sp_mem_printf(p, "this contradicts %s:%u", other->at.file, other->at.line));
+	}
+	return 0;
+}
+
 /* A line with a wrong value: its names may be wrong, too, and all is said in one run. */
 static int check_broken(struct sp_policy *p, struct sp_sentence *line)
 {
@@ -484,6 +498,8 @@ static int check_line(struct sp_policy *p, struct sp_sentence *line)
 		return check_refuse(p, line);
 	if (line->kind == SP_KIND_NAT)
 		return check_nat(p, line);
+	if (line->kind == SP_KIND_EXPRESS)
+		return check_express(p, line);
 	if (line->kind == SP_KIND_SERVICE)
 		return resolve_group(p, line);
 	if (line->kind == SP_KIND_ZONE)

@@ -300,6 +300,8 @@ static int take_lines(struct sp_compiler *c)
 
 		if (line->kind == SP_KIND_NAT)
 			err = sp_compile_nat(c, line);
+		if (line->kind == SP_KIND_EXPRESS && line->is_on)
+			c->more.flags |= SP_IMAGE_EXPRESS;
 		if (line->kind != SP_KIND_BLOCK && line->kind != SP_KIND_OPEN && line->kind != SP_KIND_ALLOW &&
 		    line->kind != SP_KIND_FORWARD)
 			continue;

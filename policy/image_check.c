@@ -169,12 +169,13 @@ static int covers_most(const sp_u64 *w, sp_u8 proto)
 
 static const char *check_translation(const struct sp_image_line *v, const struct sp_image_head *h)
 {
+	const sp_u32 known = SP_IMAGE_NAT_OFF | SP_IMAGE_NAT_OPEN | SP_IMAGE_FORWARD_MOST | SP_IMAGE_EXPRESS;
 	const struct sp_image_more *m = (const struct sp_image_more *)&v[1];
 	const sp_u64 *forwards = v[m->forwards].w;
 	const int most = m->forwards && (covers_most(forwards, 6) || covers_most(forwards, 17));
 	const sp_u32 *pool = (const sp_u32 *)&v[m->pool];
 
-	if (m->flags & ~(SP_IMAGE_NAT_OFF | SP_IMAGE_NAT_OPEN | SP_IMAGE_FORWARD_MOST) || !all_zero(m->zero_, 6) ||
+	if (m->flags & ~known || !all_zero(m->zero_, 6) ||
 	    ((m->flags & SP_IMAGE_NAT_OFF) && (m->pool_count || m->flags & SP_IMAGE_NAT_OPEN)))
 		return "its translation contradicts itself";
 	if (most != !!(m->flags & SP_IMAGE_FORWARD_MOST))

@@ -242,6 +242,12 @@ static int parse_nat(struct sp_parser *ps, struct sp_sentence *line)
 	return line->nat == SP_NAT_OPEN ? take_word(ps, "open", expected) : take_word(ps, "off", expected);
 }
 
+static int parse_express(struct sp_parser *ps, struct sp_sentence *line)
+{
+	line->is_on = is_word(ps, "on");
+	return take_word(ps, line->is_on ? "on" : "off", "'on' or 'off'");
+}
+
 static int parse_refuse(struct sp_parser *ps, struct sp_sentence *line)
 {
 	static const char how[] = "'reject' or 'drop'";
@@ -271,13 +277,14 @@ static const struct {
 	{ "open", SP_KIND_OPEN, parse_open },	 { "allow", SP_KIND_ALLOW, parse_allow },
 	{ "block", SP_KIND_BLOCK, parse_block }, { "forward", SP_KIND_FORWARD, parse_forward },
 	{ "nat", SP_KIND_NAT, parse_nat },	 { "refuse", SP_KIND_REFUSE, parse_refuse },
+	{ "express", SP_KIND_EXPRESS, parse_express },
 };
 #define SENTENCES (sizeof(sentences) / sizeof(sentences[0]))
 
 const char *sp_kind_name(enum sp_kind kind)
 {
-	static const char *const names[SP_KIND_COUNT] = { "zone", "host",  "set",  "service", "refuse",
-							  "nat",  "block", "open", "allow",   "forward" };
+	static const char *const names[SP_KIND_COUNT] = { "zone",    "host",  "set",  "service", "refuse", "nat",
+							  "express", "block", "open", "allow",	 "forward" };
 
 	return names[kind];
 }
@@ -308,8 +315,8 @@ static int unknown_verb(struct sp_parser *ps)
 		if (!strcmp(foreign[i].theirs, tok->text))
 			g.best = foreign[i].ours;
 	return sp_parse_error(ps, &tok->at,
-			      "wan, lan, zone, host, set, service, open, allow, block, forward, nat, refuse, include",
-			      g.best, "no sentence begins with '%s'", tok->text);
+			      "wan, lan, zone, host, set, service, open, allow, block, forward, nat, express, refuse, "
+			      "include", g.best, "no sentence begins with '%s'", tok->text);
 }
 
 static int parse_include(struct sp_parser *ps)

@@ -7,7 +7,8 @@
 
 #define BIT(kind) (1u << (kind))
 #define PERMISSIONS (BIT(SP_KIND_OPEN) | BIT(SP_KIND_ALLOW) | BIT(SP_KIND_FORWARD))
-#define NAMED (PERMISSIONS | BIT(SP_KIND_BLOCK) | BIT(SP_KIND_NAT) | BIT(SP_KIND_REFUSE))
+#define NAMED (PERMISSIONS | BIT(SP_KIND_BLOCK) | BIT(SP_KIND_NAT) | BIT(SP_KIND_EXPRESS) | \
+	       BIT(SP_KIND_REFUSE))
 
 enum option { LOG, IDLE, RATE, LIMIT, REJECT, DROP, AS, OPTIONS };
 
@@ -146,7 +147,8 @@ static int leftover(struct sp_parser *ps, struct sp_sentence *line)
 	if (g.best)
 		return sp_parse_error(ps, &tok->at, expected, g.best, "'%s' does not belong here", tok->text);
 	if (!sp_word_is_reserved(tok->text) && !line->options && line->kind != SP_KIND_FORWARD &&
-	    line->kind != SP_KIND_REFUSE && !(line->kind == SP_KIND_NAT && line->nat != SP_NAT_POOL))
+	    line->kind != SP_KIND_REFUSE && line->kind != SP_KIND_EXPRESS &&
+	    !(line->kind == SP_KIND_NAT && line->nat != SP_NAT_POOL))
 		return sp_parse_error(ps, &tok->at, expected, sp_mem_printf(ps->p, ", %s", tok->text),
 				      "'%s' does not belong here without a comma", tok->text);
 	return sp_parse_fail(ps, expected);

@@ -113,6 +113,7 @@ enum sp_kind {
 	SP_KIND_SERVICE,
 	SP_KIND_REFUSE,
 	SP_KIND_NAT,
+	SP_KIND_EXPRESS,
 	SP_KIND_BLOCK,
 	SP_KIND_OPEN,
 	SP_KIND_ALLOW,
@@ -145,6 +146,7 @@ struct sp_sentence {
 	struct sp_term target; /* forward */
 	sp_u16 target_port; /* forward; 0: as it came */
 	enum sp_nat nat;
+	int is_on; /* express */
 	/* options */
 	int log;
 	enum sp_refusal refusal; /* block, refuse */

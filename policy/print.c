@@ -76,6 +76,9 @@ static void put_sentence(FILE *f, const struct sp_sentence *line)
 		fputs(line->nat == SP_NAT_OFF ? " off" : line->nat == SP_NAT_OPEN ? " open" : " pool", f);
 		put_terms(f, " ", &line->from);
 		return;
+	case SP_KIND_EXPRESS:
+		fputs(line->is_on ? " on" : " off", f);
+		return;
 	case SP_KIND_BLOCK:
 	case SP_KIND_ALLOW:
 		if (line->path)

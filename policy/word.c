@@ -6,10 +6,11 @@
 #include "internal.h"
 
 static const char *const verbs[] = { "wan",   "lan",   "zone",	  "host", "set",    "service", "open",
-				     "allow", "block", "forward", "nat",  "refuse", "include", NULL };
+				     "allow", "block", "forward", "nat",  "express", "refuse",  "include", NULL };
 
 static const char *const others[] = { "from", "to",    "any",	 "file", "with", "as",	 "log", "idle",
-				      "rate", "limit", "reject", "drop", "off",	 "pool", NULL };
+				      "rate", "limit", "reject", "drop", "off",	 "on",
+				      "pool", NULL };
 
 static const struct {
 	const char *name;

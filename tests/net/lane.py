@@ -13,6 +13,7 @@ a and b count what they see of john's packets to the tests' ports. A test is tol
 """
 
 import json
+import os
 import socket
 
 from lab import Lab, Namespace, Sally
@@ -40,8 +41,9 @@ def family_of(kind):
 class LaneLab(Lab):
     """Closed with close(), as every lab."""
 
-    def __init__(self):
+    def __init__(self, directory):
         self.way = None
+        self.dir = directory
         super().__init__("lane")
 
     def _build(self):
@@ -109,13 +111,37 @@ class LaneLab(Lab):
         for ns, dev in ((self.john, "eth0"), (self.web, "ea"), (self.web, "eb")):
             ns.run("ethtool", "-K", dev, "tx", how)
 
+    def up(self, *options, lines=(), daemon=False):
+        """With these lines as its configuration; the tests' interfaces are outside."""
+        self.lines = ("wan wan0, wan1", "lan lan0", *lines)
+        return self.sally.up("--config", self._file(self.lines), "--flows", 100000, *options, daemon=daemon).stdout
+
+    def put(self, *lines, trial=None, zones=True):
+        """Puts these lines in force; those that were are gone."""
+        self.lines = (*(("wan wan0, wan1", "lan lan0") if zones else ()), *lines)
+        return self.sally("apply", *(("--trial", trial) if trial else ("--no-trial",)), self._file(self.lines)).stdout
+
+    def _file(self, lines):
+        path = f"{self.dir}/{len(os.listdir(self.dir))}.conf"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+        return path
+
     def open(self, way):
         """The firewall comes up; or changes from one way to the other."""
+        line = "express on" if way == "lane" else "express off"
         if self.way:
-            self.sally.down()
-        outside = ("--outside", "wan0", "--outside", "wan1")
-        self.sally.up("--mode", "xdp", *outside, *(["--express"] if way == "lane" else []), "--no-config", "--flows", 100000)
+            self.put(line)
+        else:
+            self.up("--mode", "xdp", lines=[line])
         self.way = way
+
+    def straight(self):
+        """The routes are again what they were first."""
+        for family in (4, 6):
+            if self.fw.run("ip", f"-{family}", "route", "show", NET[family]).stdout.strip():
+                self.route("del", family)
+        self.answers_by("a")
 
     def lanes(self):
         return {i["name"]: i["express"] for i in self.sally.status()["interfaces"] if i["guarded"]}

@@ -19,9 +19,9 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.fixture(scope="module")
-def built():
+def built(tmp_path_factory):
     need_lab()
-    lab = LaneLab()
+    lab = LaneLab(tmp_path_factory.mktemp("lane"))
     try:
         yield lab
         for ns in lab.namespaces:
@@ -43,9 +43,7 @@ def as_it_was(lab):
     """Whatever a test has changed of the ways is put back, and nothing honest was stopped."""
     before = lab.sally.drops()
     yield
-    for family in (4, 6):
-        lab.route("del", family) if has_route(lab, family) else None
-    lab.answers_by("a")
+    lab.straight()
     assert lab.sally.drops() == before
 
 
@@ -54,10 +52,6 @@ def slow_way_only(lab, request):
     """The lane does not do this yet: there the test fails."""
     if lab.way == "lane":
         request.applymarker(pytest.mark.xfail(strict=True, reason="the lane does not see it"))
-
-
-def has_route(lab, family):
-    return lab.fw.run("ip", f"-{family}", "route", "show", NET[family]).stdout.strip()
 
 
 # ---- routes ----------------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ DAMAGE_MORE(wrapped_suffixes, m->suffix_count = SP_IMAGE_SUFFIXES_MAX; m->v6_cla
 DAMAGE_MORE(more_columns, m->v6_classes += 16)
 DAMAGE_MORE(huge_columns, m->v6_classes = 0xffffffff)
 DAMAGE_MORE(no_columns, m->v6_classes = 1)
-DAMAGE_MORE(unknown_flag, m->flags |= 8)
+DAMAGE_MORE(unknown_flag, m->flags |= 16)
 DAMAGE_MORE(off_and_pool, m->flags |= SP_IMAGE_NAT_OFF)
 DAMAGE_MORE(forwards_most_is_missing, m->flags &= ~SP_IMAGE_FORWARD_MOST)
 DAMAGE_MORE(forwards_are_missing, memset(&v[m->forwards], 0, 32 * sizeof(*v)))

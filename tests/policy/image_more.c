@@ -23,6 +23,8 @@ struct row {
 static const struct row rows[] = {
 	{ "more/nothing_said", "", 0, 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5, "" },
 	{ "more/nat_off", "nat off\n", SP_IMAGE_NAT_OFF, 0x3a, "" },
+	{ "more/express", "express on\n", SP_IMAGE_EXPRESS, 0x3a, "" },
+	{ "more/express_off", "express off\n", 0, 0x3a, "" },
 	{ "more/nat_open", "nat open\n", SP_IMAGE_NAT_OPEN, 0x3a, "" },
 	{ "more/pool_of_one", "nat pool 203.0.113.8\n", 0, 0x3a, "203.0.113.8 " },
 	{ "more/pool_of_a_range", "nat pool 203.0.113.254-203.0.114.1\n", 0, 0x3a,
