@@ -338,6 +338,10 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	if (!p->flow)
 		return must ? SP_R_NAT_NONE : SP_R_FORWARDED;
 	reason = sp_nat_source(dev, p);
+	/* an error about what nobody outside knows by another address: only its own end may be known by the private one */
+	if (must && reason == SP_R_FORWARDED && p->kind == SP_KIND_ERROR && !p->nat &&
+	    p->key.addr[sp_bit(!sp_receiver(p))].w32[0] != p->src.w32[0])
+		reason = SP_R_NAT_NONE;
 	SP_STEP("source", (sp_u64)reason, p->new4);
 	if (reason == SP_R_FORWARDED && p->is_frag && p->nat) {
 		reason = sp_frag_piece(p);

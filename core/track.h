@@ -137,7 +137,11 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 	if (reopen) {
 		reason = SP_TRACK_REOPEN;
 		p->line = f->line;
-		if (restart) {
+		/* waits for an answer once more: within the budget of those that do */
+		if (restart && sp_class_of(f->phase) != SP_CLASS_UNANSWERED &&
+		    SP_READ(s->count[SP_CLASS_UNANSWERED]) >= SP_READ(c->unanswered_max)) {
+			reason = SP_R_UNANSWERED_FULL;
+		} else if (restart) {
 			sp_restart(c, s, f, p);
 			reason = SP_R_REOPENED;
 		}
