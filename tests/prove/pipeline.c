@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The whole packet path: any packet at any hook, on any table, under any policy, while others write. */
+#include "world.h"
+
+int main(void)
+{
+	struct sp_pkt p;
+	int reason;
+
+	world_begin();
+	world_door(&p);
+	reason = sp_process(&world_dev, &p);
+	/*@ assert reason: 0 <= reason < 128; */
+	return reason;
+}
