@@ -12,9 +12,11 @@ a and b count what they see of john's packets to the tests' ports. A test is tol
 "slow", which is the same firewall without the express lane. What holds on the one must hold on the other.
 """
 
+import hashlib
 import json
 import os
 import socket
+import threading
 
 from lab import Lab, Namespace, Sally
 from talk import FAMILY
@@ -167,6 +169,70 @@ class LaneLab(Lab):
         """What fw knows of a gate's hardware address."""
         text = self.fw.run("ip", "-j", f"-{family}", "neigh", "show", GATE[family][gate], "dev", DEV[gate]).stdout
         return (json.loads(text or "[]") or [{}])[0]
+
+
+    def widths(self, inside, outside):
+        """How large packets may be between john and fw, and between fw and a, b; everywhere else 9000 bytes."""
+        for ns, devs, mtu in ((self.john, ["eth0"], inside), (self.fw, ["lan0"], inside), (self.fw, ["wan0"], outside),
+                              (self.hub, ["fw0", "a0", "b0", "br0"], outside), (self.a, ["eth0"], outside),
+                              (self.b, ["eth0"], outside), (self.a, ["w0"], 9000), (self.web, ["ea", "eb"], 9000),
+                              (self.b, ["w0"], 9000)):
+            for dev in devs:
+                ns.run("ip", "link", "set", dev, "mtu", mtu)
+        self.forget_paths()
+
+    def forget_paths(self):
+        """What was learnt of paths' MTUs is forgotten."""
+        for ns in (self.john, self.fw, self.web):
+            for version in ("-4", "-6"):
+                ns.run("ip", version, "route", "flush", "cache")
+
+
+class Stream:
+    """A TCP connection of one kind from john to the web server."""
+
+    def __init__(self, lab, kind, port):
+        family = FAMILY[family_of(kind)]
+        self.listener = lab.web.socket(family, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((WEB[kind], port))
+        self.listener.listen(1)
+        self.client = lab.john.socket(family, socket.SOCK_STREAM)
+        self.client.bind((JOHN[kind], 0))
+        self.client.connect((WEB[kind], port))
+        self.server = self.listener.accept()[0]
+        for sock in (self.client, self.server):
+            sock.settimeout(30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (self.client, self.server, self.listener):
+            sock.close()
+
+    def carry(self, data, upwards, on_way=()):
+        """
+        One end sends data, and the other has it, byte for byte. on_way: functions that are called one after the other,
+        evenly spread over what arrives.
+        """
+        end, other = (self.client, self.server) if upwards else (self.server, self.client)
+        sender = threading.Thread(target=end.sendall, args=(data,))
+        sender.start()
+        got, digest, left = 0, hashlib.sha256(), list(on_way)
+        step = len(data) // (len(left) + 1)
+        try:
+            while got < len(data):
+                piece = other.recv(65536)
+                assert piece, "the connection ended"
+                digest.update(piece)
+                got += len(piece)
+                if left and got >= (len(on_way) - len(left) + 1) * step:
+                    left.pop(0)()
+        finally:
+            sender.join(30)
+        assert digest.digest() == hashlib.sha256(data).digest(), "not what was sent"
+        assert not left and got == len(data)
 
 
 class Talk:
