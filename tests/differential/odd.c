@@ -260,6 +260,7 @@ void odd_error(struct maker *m, struct talk *t, int end, struct pkt *p)
 	else
 		talk_natural(m, t, end, p->quote);
 	p->quote->quote = NULL;
+	p->quote->bad_ip_sum = 0; /* what is wrong stays wrong, but nobody can say in which way */
 	if (one_in(d, 3))
 		odd_quote(m, t, end, p->quote);
 	if (one_in(d, 3))

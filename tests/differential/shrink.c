@@ -124,6 +124,8 @@ static void without_setting(struct batch *b, shows_fn *shows, void *arg)
 
 void shrink(struct batch *b, int last, shows_fn *shows, void *arg)
 {
+	if (!shows(arg, b))
+		return; /* it does not show again: nothing is gained */
 	if (last + 1 < b->n)
 		without(b, last + 1, b->n - last - 1, shows, arg);
 	without_setting(b, shows, arg);

@@ -51,6 +51,11 @@ struct tengine {
 	const struct tengine_ops *ops;
 	struct sp_engine *core; /* core->t: the tables; core->side: the inside networks, kept by reset */
 	sp_u32 capacity_max;
+	/*
+	 * What the reason of the next packet will probably be; 0: nobody knows. Then only that counter is read, if it grew by
+	 * one: whether another one did, too, is for tables_compare() to see.
+	 */
+	sp_u8 likely;
 };
 
 extern const struct tengine_ops tengine_native;
