@@ -174,7 +174,7 @@ static void say(const struct round *r, const char *fmt, ...)
 	r->say(r->arg, text);
 }
 
-/* The same interface under another number: guarded as it was, by the programs that are pinned. */
+/* The same interface, mostly under another number: guarded as it was, by the programs that are pinned. */
 static int guard_again(struct round *r, sp_u32 old, const struct sp_iface *was, struct sp_link *l)
 {
 	const struct sp_guard *g = r->w->guard;
@@ -192,11 +192,13 @@ static int guard_again(struct round *r, sp_u32 old, const struct sp_iface *was, 
 	if (rc) {
 		/* half guarded, it would look as if it were whole */
 		sp_hook_remove(l->ifindex, own_qdisc);
-		bpf_map_delete_elem(g->fd_ifaces, &l->ifindex);
+		if (old != (sp_u32)l->ifindex)
+			bpf_map_delete_elem(g->fd_ifaces, &l->ifindex);
 		say(r, "%s is there again, but is NOT guarded: %s", l->name, r->err->text);
 		return rc;
 	}
-	bpf_map_delete_elem(g->fd_ifaces, &old);
+	if (old != (sp_u32)l->ifindex)
+		bpf_map_delete_elem(g->fd_ifaces, &old);
 	say(r, "%s is there again, and guarded again: %s", l->name, sp_zone_name(l->zone));
 	return 0;
 }
@@ -211,6 +213,11 @@ static int check_one(struct round *r, sp_u32 ifindex, const struct sp_iface *i)
 	if (l) {
 		l->zone = sp_iface_zone_now(r->w->live.t.config, i);
 		l->named = i->named;
+		/* it was in another network namespace meanwhile, or somebody took the programs off */
+		if (l->zone != SP_ZONE_NONE && sp_hook_count(l->ifindex) < 2 + i->xdp) {
+			sp_hook_remove(l->ifindex, i->own_qdisc);
+			return guard_again(r, ifindex, i, l);
+		}
 		return 0;
 	}
 	snprintf(gone, sizeof(gone), "%s", name);

@@ -42,7 +42,12 @@ $(B)/other/sally: $(ALL_OBJ) $(B)/libhost.a $(OTHER_OBJ)
 $(B)/tests/faults/%: $(B)/tests/faults/%.o
 	$(CC) $(CFLAGS) -o $@ $<
 
+$(B)/tests/faults/poor.so: tests/faults/poor.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 FAULTS_NEED = $(B)/sally $(B)/sallyd $(B)/second/sally $(B)/other/sally $(B)/tests/faults/knock $(B)/tests/faults/listen
+FAULTS_NEED += $(B)/tests/faults/poor.so
 FAULTS_ENV = SP_BUILD=$(abspath $(B)) SALLY=$(abspath $(B)/sally) SP_NS_PREFIX=spfaults
 
 .PHONY: check-faults faults

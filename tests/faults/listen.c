@@ -17,7 +17,7 @@
 
 #include "knock.h"
 
-#define POLL_MS 2
+#define POLL_MS 10
 
 static unsigned long long in_ns(const struct timespec *t)
 {
