@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The oldest kernel supported, Linux 6.1, in a virtual machine: load, guard, refuse, and the scenarios.
+# The oldest kernel supported, Linux 6.1, in a virtual machine: load, guard, refuse, and the scenarios. Others on demand.
 
 CHECKS += check-vm
 
@@ -7,6 +7,9 @@ VM_NEEDS := $(B)/sally $(BPF_OBJ) $(BPF16_OBJ) $(B)/tests/loader
 # the scenarios run there too, where they exist
 VM_NEEDS += $(if $(wildcard tests/scenario.mk),$(B)/scenario)
 
-.PHONY: check-vm
+.PHONY: check-vm kernels
 check-vm: $(VM_NEEDS) ## the same on Linux 6.1, in a virtual machine
 	tests/vm/run $(B)
+
+kernels: $(VM_NEEDS) ## the same on each kernel that Debian has (KERNELS="6.1-rt 7.3" for some), and the table of docs/kernels.md
+	tests/vm/all $(B) $(KERNELS)
