@@ -100,6 +100,12 @@ static __always_inline int write_frame(struct xdp_md *ctx)
 	f->udp.dest = bpf_htons(BENCH_PORT);
 	f->udp.len = bpf_htons(UDP_LEN);
 	f->udp.check = bpf_htons((__u16)~fold(sum + IPPROTO_UDP + 2 * UDP_LEN + port + BENCH_PORT));
+	if (orders.watch) {
+		const __u64 now = bpf_ktime_get_ns();
+
+		f->udp.check = 0; /* none */
+		__builtin_memcpy(f->text, &now, sizeof(now));
+	}
 	return 0;
 }
 
@@ -137,6 +143,19 @@ static __always_inline int sums_are_right(const struct frame *f)
 	return fold(ip) == 0xffff && fold(udp) == 0xffff;
 }
 
+static __always_inline void watch(const struct frame *f)
+{
+	const __u64 now = bpf_ktime_get_ns();
+	__u64 sent;
+
+	__builtin_memcpy(&sent, f->text, sizeof(sent));
+	if (now - sent > counts.way_ns)
+		counts.way_ns = now - sent;
+	if (counts.last_ns && now - counts.last_ns > counts.gap_ns)
+		counts.gap_ns = now - counts.last_ns;
+	counts.last_ns = now;
+}
+
 /* Counts and drops; or sends back to whom it came from. */
 SEC("xdp")
 int bench_sink(struct xdp_md *ctx)
@@ -149,6 +168,8 @@ int bench_sink(struct xdp_md *ctx)
 	    f->udp.dest != bpf_htons(BENCH_PORT))
 		return XDP_DROP;
 	counts.arrived++;
+	if (orders.watch)
+		watch(f);
 	if (!orders.echo)
 		return XDP_DROP;
 	counts.source = f->ip.saddr;

@@ -29,6 +29,7 @@ struct bench_orders {
 	unsigned int out; /* interface that the generator sends to */
 	unsigned int gw_out; /* the same of the gateway that redirects */
 	unsigned int echo; /* the sink sends packets back, and looks at their checksums */
+	unsigned int watch; /* packets say when they were sent, and the sink looks at the clock */
 };
 
 struct bench_counts {
@@ -36,6 +37,9 @@ struct bench_counts {
 	unsigned long long home; /* answers that came back to the generator */
 	unsigned long long dropped; /* by the gateway that drops */
 	unsigned long long bad; /* with a wrong checksum */
+	unsigned long long last_ns; /* when the last one arrived; 0: none has yet */
+	unsigned long long gap_ns; /* longest time between two */
+	unsigned long long way_ns; /* longest time that one was on its way */
 	unsigned int source; /* of the last that arrived, network order */
 	unsigned int ttl;
 };

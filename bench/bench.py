@@ -2,17 +2,19 @@
 """What Sallyport costs beside its peers, in one run. docs/bench/README.md says how to read it."""
 
 import argparse
+import signal
 import subprocess
 import sys
 
 import host
 import memory
 import packets
+import reload
 import report
 import web
 
-PARTS = {"host": host, "web": web, "memory": memory}  # beside `packets`, which has options of its own
-ROUNDS = {"host": 12, "web": 8, "memory": 2}
+PARTS = {"host": host, "web": web, "memory": memory, "reload": reload}  # beside `packets`, which has options of its own
+ROUNDS = {"host": 12, "web": 8, "memory": 2, "reload": 5}
 
 
 def arguments():
@@ -35,6 +37,7 @@ def arguments():
 
 def main():
     args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all is cleared away then, too
     failed, found = [], {}
     works = 0
     for part in args.parts:

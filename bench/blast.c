@@ -6,6 +6,7 @@
  *   gateway drop|redirect|fib|none     a program without state on the gateway's inside
  *   warm FLOWS                         every flow once, answered by the sink
  *   run FLOWS random|new PACKETS FIRST how long PACKETS take to the sink (or, with `gateway drop`, to the gateway)
+ *   stream FLOWS                       packets until another line comes; how many were lost, the longest time without one
  *   engine FLOWS PACKETS               what the gateway's XDP program takes alone (after `warm`); an empty one in its place
  */
 #define _GNU_SOURCE
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@
 
 #define BATCH 64
 #define CALL 100000 /* packets a system call */
+#define STREAM_CALL 10000 /* the same, where another order may come at any time */
 
 enum place { GEN, GW, SINK, PLACES };
 
@@ -241,6 +244,38 @@ static int run(struct blast *b, unsigned int flows, const char *order, unsigned 
 	return rc;
 }
 
+static int stream(struct blast *b, unsigned int flows)
+{
+	struct bench_orders *orders = &b->kernel->bss->orders;
+	volatile struct bench_counts *c = &b->kernel->bss->counts;
+	struct pollfd more = { .fd = STDIN_FILENO, .events = POLLIN };
+	unsigned long long start, cpu, got, sent = 0, took;
+	int rc = 0;
+
+	orders->flows = flows;
+	orders->order = BENCH_RANDOM;
+	orders->next = 0;
+	settle(b);
+	c->last_ns = c->gap_ns = c->way_ns = 0;
+	orders->watch = 1;
+	got = c->arrived;
+	cpu = cpu_ns(b);
+	start = now_ns();
+	while (!rc && !poll(&more, 1, 0)) {
+		rc = send_live(b, STREAM_CALL);
+		sent += STREAM_CALL;
+	}
+	took = now_ns() - start;
+	cpu = cpu_ns(b) - cpu;
+	orders->watch = 0;
+	settle(b);
+	got = c->arrived - got;
+	if (!rc)
+		printf("{\"sent\": %llu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu, \"gap_ns\": %llu, \"way_ns\": %llu}\n",
+		       sent, got, cpu, took, c->gap_ns, c->way_ns);
+	return rc;
+}
+
 /* ---- a program alone ---------------------------------------------------------------------------------------------- */
 
 /* ns a packet of the program `fd` behind the generator, packets coming in at `ifindex`. */
@@ -309,6 +344,8 @@ static int obey(struct blast *b, const char *line)
 		return warm(b, flows);
 	if (sscanf(line, "run %u %15s %lu %u", &flows, word, &packets, &first) == 4 && flows)
 		return run(b, flows, word, packets, first);
+	if (sscanf(line, "stream %u", &flows) == 1 && flows)
+		return stream(b, flows);
 	if (sscanf(line, "engine %u %lu", &flows, &packets) == 2 && flows)
 		return engine(b, flows, packets);
 	return -EINVAL;
@@ -334,7 +371,7 @@ int main(int argc, char **argv)
 	if (rc)
 		fprintf(stderr, "blast: %s\n", strerror(-rc));
 	while (!rc && fgets(line, sizeof(line), stdin)) {
-		rc = obey(&b, line);
+		rc = strcmp(line, "stop\n") ? obey(&b, line) : 0;
 		if (rc)
 			fprintf(stderr, "blast: %s: %.*s\n", strerror(rc < 0 ? -rc : errno), (int)strcspn(line, "\n"), line);
 	}

@@ -2,8 +2,8 @@
 """What a conversation takes of memory, resident: of Sallyport's maps, of the kernel's own tracking, of user-space engines.
 
 Each holds a number of answered UDP conversations, and then four times as many. "each" is all that it has, spread over the
-larger number; "one more" is what the difference took for each of its conversations. The tables of Sallyport have one size from
-the start: there it is a table four times as large, each 91 % full. Open vSwitch: growth of the process alone.
+larger number; "one more" is what the difference took for each of its conversations. The tables of Sallyport have one size
+from the start: there it is a table four times as large, each 91 % full. Open vSwitch: growth of the process alone.
 """
 
 import glob

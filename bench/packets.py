@@ -77,6 +77,9 @@ class Bed(bed.Net):
     def ask(self, order):
         self.blast.stdin.write(order + "\n")
         self.blast.stdin.flush()
+        return self.answer(order)
+
+    def answer(self, order):
         answer = self.blast.stdout.readline()
         if not answer:
             raise RuntimeError(f"blast ended at: {order}")
@@ -92,6 +95,10 @@ class Bed(bed.Net):
             raise RuntimeError(f"only {seen['answered']} of {flows} flows were answered: {seen}")
         if seen["bad"] or seen["ttl"] != 63 or (seen["source"] == bed.WAN) != turned:
             raise RuntimeError(f"what arrived is wrong: {seen}")
+
+    def stopped(self):
+        """Packets that were stopped, by reason."""
+        return {r: c["packets"] for r, c in json.loads(self.run("gw", bed.SALLY, "status", "--json"))["stopped"].items()}
 
     def express(self):
         """Packets that took the lane so far."""
