@@ -11,5 +11,5 @@ VM_NEEDS += $(if $(wildcard tests/scenario.mk),$(B)/scenario)
 check-vm: $(VM_NEEDS) ## the same on Linux 6.1, in a virtual machine
 	tests/vm/run $(B)
 
-kernels: $(VM_NEEDS) ## the same on each kernel that Debian has (KERNELS="6.1-rt 7.3" for some), and the table of docs/kernels.md
+kernels: $(VM_NEEDS) ## the same on each of Debian's kernels, or KERNELS="6.1-rt 7.3"; and the table of docs/kernels.md
 	tests/vm/all $(B) $(KERNELS)

@@ -132,7 +132,8 @@ class Victim:
     def kill(self, command, *words, program=None):
         """Starts it, and kills it at some moment of the time that it takes, unless it is done by then: True if killed."""
         argv = self.lab.fw.command(program or self.program, *words)
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   text=True)
         time.sleep(self.rng.uniform(0, self.took[command]))
         process.send_signal(signal.SIGKILL)
         said = process.communicate(timeout=60)[1]
@@ -280,7 +281,8 @@ class Victim:
                 getattr(self, f"try_{command}")()
                 self.check(command)
             except AssertionError as error:
-                raise AssertionError(f"{self.lab.kind}, after {sum(self.kills.values())} kills, {command}: {error}") from error
+                killed = sum(self.kills.values())
+                raise AssertionError(f"{self.lab.kind}, after {killed} kills, {command}: {error}") from error
             say(sum(self.kills.values()))
         self.count_stopped()
 
@@ -295,8 +297,8 @@ class Victim:
             assert "xdp" not in self.lab.fw.run("ip", "link", "show", dev).stdout
         said = sum(sum(stream.got) for stream in self.talkers.streams)
         kills = ", ".join(f"{command} {n}" for command, n in self.kills.items() if n)
-        return (f"{self.lab.kind} ({self.mode}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); guarded for "
-                f"{self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 arrived; "
+        return (f"{self.lab.kind} ({self.mode}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); "
+                f"guarded for {self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 arrived; "
                 f"conversations: {said} messages, {self.lost} lost, while clsact came or went")
 
     def close(self):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Kernels and machines that lack something: one clear line, nothing half done; what guards already guards on.
 
-The kernel's refusals are made by a preloaded library (poor.c), but for what can be had for real: an interface without XDP, no
-memory in a control group, no BPF file system.
+The kernel's refusals are made by a preloaded library (poor.c), but for what can be had for real: an interface without XDP,
+limits of a process, no BPF file system.
 """
 
 import errno
@@ -143,14 +143,16 @@ def test_an_interface_that_has_no_xdp(bare):
 
 
 def test_no_bpf_file_system_to_be_had(bare):
-    script = f"while umount -l /sys/fs/bpf 2>/dev/null; do :; done; exec env 'SP_LACKS=mount {errno.EPERM}' LD_PRELOAD={POOR} " \
-             f"{SALLY} up --no-daemon --flows 2000"
-    done = bare.fw.run("unshare", "-m", "-p", "-f", "--propagation", "private", "--mount-proc", "sh", "-c", script, check=False)
+    script = f"while umount -l /sys/fs/bpf 2>/dev/null; do :; done; exec env 'SP_LACKS=mount {errno.EPERM}' " \
+             f"LD_PRELOAD={POOR} {SALLY} up --no-daemon --flows 2000"
+    done = bare.fw.run("unshare", "-m", "-p", "-f", "--propagation", "private", "--mount-proc", "sh", "-c", script,
+                       check=False)
     assert one_line(done) and "no BPF file system" in done.stderr and done.returncode == 3, done
     assert traces(bare) == (0, 0, [])
 
 
-LIMITS = [(resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_AS, 16 << 20), (resource.RLIMIT_AS, 24 << 20)]
+LIMITS = [(resource.RLIMIT_NOFILE, 3), (resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_AS, 16 << 20),
+          (resource.RLIMIT_AS, 24 << 20)]
 
 
 @pytest.mark.parametrize("which, most", LIMITS)
