@@ -21,6 +21,12 @@
 
 #define SP_RATE_TRIES 16
 
+/* Would sp_budget_take() give nothing? */
+SP_INLINE int sp_budget_spent(sp_u64 *due_ns, sp_u64 now_ns, sp_u64 every_ns, sp_u32 burst)
+{
+	return (sp_s64)(SP_READ(*due_ns) - now_ns) > (sp_s64)((burst - 1) * every_ns);
+}
+
 /*
  * Takes one from a budget of one in every_ns, burst of them at once (GCRA, ITU-T I.371): *due_ns is when the next one would
  * be due. If another CPU takes one at the same instant, one of the two goes without.

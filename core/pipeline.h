@@ -154,6 +154,8 @@ SP_GLOBAL int sp_judge_new(sp_dev *dev, struct sp_pkt *p)
 
 	if (!p)
 		return SP_R_BUSY;
+	if (sp_shed(p))
+		return SP_R_UNANSWERED_FULL;
 	if (p->hook == SP_HOOK_INGRESS) {
 		slot = (sp_u32)sp_nat_destination(p);
 		SP_STEP("destination", slot, p->new4);

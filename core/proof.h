@@ -24,8 +24,8 @@
 
 #define SP_QUESTION_SHIFT 33 /* a number holds for this time (8.6 s) and the next */
 #define SP_QUESTION_NS ((1ULL << (SP_QUESTION_SHIFT + 1)) + SP_NS_PER_S) /* nobody answers later than that */
-#define SP_ASK_EVERY_NS (SP_NS_PER_S / 250000) /* as many as fit into 170 Mbit/s of smallest frames */
-#define SP_ASK_BURST 2500u
+#define SP_ASK_EVERY_NS (SP_NS_PER_S / 100000) /* a fifth of a processor's time, 70 Mbit/s of smallest frames */
+#define SP_ASK_BURST 1000u
 #define SP_ASK_SOURCE_EVERY_NS (SP_NS_PER_S / 32) /* to one source: nobody can be flooded with questions */
 #define SP_ASK_SOURCE_BURST 32u
 #define SP_PROOF_S 30 /* so long it holds that somebody is there */
@@ -66,8 +66,8 @@ SP_INLINE sp_u64 *sp_proof_at(sp_u64 hash)
 	return sp_meter_at((sp_u32)(hash & (SP_METER_ROW - 1)) + SP_METER_PROOFS * SP_METER_ROW);
 }
 
-/* Has p's source shown that it is there? Takes one of its SYNs; two CPUs at the same instant may take one together. */
-SP_GLOBAL int sp_proven(struct sp_pkt *p)
+/* Has p's source shown that it is there? Takes `n` of its SYNs; two CPUs at the same instant may take one together. */
+SP_GLOBAL int sp_proven(struct sp_pkt *p, sp_u32 n)
 {
 	struct sp_config *c = sp_config_get();
 	sp_u64 hash, *cell, old;
@@ -79,7 +79,8 @@ SP_GLOBAL int sp_proven(struct sp_pkt *p)
 	old = cell ? SP_READ(*cell) : 0;
 	if (old >> 40 != hash >> 40 || !(old >> 32 & 0xff) || (sp_s32)((sp_u32)old - sp_seconds(p->now_ns)) <= 0)
 		return 0;
-	sp_cmpxchg64(cell, old, old - (1ULL << 32));
+	if (n)
+		sp_cmpxchg64(cell, old, old - ((sp_u64)(n & 1) << 32));
 	return 1;
 }
 
@@ -119,6 +120,32 @@ SP_GLOBAL int sp_ask(struct sp_pkt *p, sp_u32 reason)
 	return SP_R_ASKED;
 }
 
+/* How many conversations may wait for an answer, before this one? */
+SP_INLINE sp_u32 sp_mark(struct sp_config *c, const struct sp_pkt *p)
+{
+	const sp_u32 most = SP_READ(c->unanswered_max);
+
+	return p->zone == SP_ZONE_OUTSIDE ? most - most / 4 : most;
+}
+
+/*
+ * The first word on a packet of no conversation: is it one of more SYNs of strangers than can be asked? Then it is not worth
+ * the look-ups that would say whether its port is open.
+ */
+SP_GLOBAL int sp_shed(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+
+	if (!p || !c || !s || p->zone != SP_ZONE_OUTSIDE || p->kind != SP_KIND_TCP ||
+	    (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK | SP_TCP_RST)) != SP_TCP_SYN)
+		return 0;
+	if (SP_READ(s->count[SP_CLASS_UNANSWERED]) < sp_mark(c, p))
+		return 0;
+	return sp_budget_spent(&s->ask_due_ns, p->now_ns, SP_ASK_EVERY_NS, SP_ASK_BURST) &&
+	       sp_budget_spent(&s->spare_due_ns, p->now_ns, SP_SPARE_EVERY_NS, SP_SPARE_BURST) && !sp_proven(p, 0);
+}
+
 /* May p begin a conversation? enum sp_admit. What it may not only goes by how many wait for an answer. */
 SP_GLOBAL int sp_admit(struct sp_pkt *p)
 {
@@ -131,13 +158,13 @@ SP_GLOBAL int sp_admit(struct sp_pkt *p)
 		return SP_R_BUSY;
 	most = SP_READ(c->unanswered_max);
 	waiting = SP_READ(s->count[SP_CLASS_UNANSWERED]);
-	mark = p->zone == SP_ZONE_OUTSIDE ? most - most / 4 : most;
+	mark = sp_mark(c, p);
 	if (waiting <= most / 2 && waiting < mark)
 		return SP_ADMIT_ROOM;
 	asks = p->zone == SP_ZONE_OUTSIDE && p->kind == SP_KIND_TCP;
 	had = waiting > most / 2 ? sp_source_count(sp_source_cells(c, &p->src, p->family)) : 0;
 	share = sp_share(c, s);
-	if (asks && (had >= share || waiting >= mark) && sp_proven(p)) {
+	if (asks && (had >= share || waiting >= mark) && sp_proven(p, 1)) {
 		proven = 1;
 		share *= 2;
 		mark = most - most / 8;

@@ -87,6 +87,49 @@ rest:
 #define SP_DAMAGE6 0xf0
 
 #ifdef SP_XDP
+/*
+ * The question, sent back by the driver at once: a flood of SYNs is worth no buffer of the stack. Of plain SYNs, and where the
+ * driver can send what XDP gives it. Returns XDP_TX, or XDP_PASS: nothing was changed, it goes the other way.
+ */
+SP_GLOBAL int sp_ask_xdp(struct xdp_md *ctx, struct sp_pkt *p, struct sp_refusal *r)
+{
+	struct {
+		sp_u8 dst[6], src[6];
+	} was, eth;
+	struct sp_tcp in, out;
+	union {
+		struct sp_ip4 v4;
+		struct sp_ip6 v6;
+	} was_ip = {}, ip = {};
+	const sp_u32 *w = (const sp_u32 *)&out;
+	sp_u32 base;
+	sp_u64 sum;
+
+	if (!p || !r || !p->express || p->bare_ip || p->l3_off != SP_ETH_LEN)
+		return XDP_PASS;
+	base = p->family == SP_IPV4 ? sizeof(ip.v4) : sizeof(ip.v6);
+	if (r->l4 != base || bpf_xdp_load_bytes(ctx, 0, &was, sizeof(was)) || (was.dst[0] & 1) ||
+	    bpf_xdp_load_bytes(ctx, SP_ETH_LEN, &was_ip, base) ||
+	    bpf_xdp_load_bytes(ctx, SP_ETH_LEN + base, &in, sizeof(in)))
+		return XDP_PASS;
+	sp_refuse_ask(&out, &in, r->number);
+	if (p->family == SP_IPV4) {
+		sp_refuse_ip4(&ip.v4, was_ip.v4.dst, was_ip.v4.src, SP_PROTO_TCP, sizeof(out));
+		sum = sp_refuse_pseudo4(&ip.v4, sizeof(out));
+	} else {
+		sp_refuse_ip6(&ip.v6, &was_ip.v6.dst, &was_ip.v6.src, SP_PROTO_TCP, sizeof(out));
+		sum = sp_refuse_pseudo6(&ip.v6, sizeof(out));
+	}
+	out.check.raw = (sp_u16)~sp_fold(sum + w[0] + w[1] + w[2] + w[3] + w[4]);
+	__builtin_memcpy(eth.dst, was.src, 6);
+	__builtin_memcpy(eth.src, was.dst, 6);
+	if (bpf_xdp_store_bytes(ctx, 0, &eth, sizeof(eth)) || bpf_xdp_store_bytes(ctx, SP_ETH_LEN, &ip, base) ||
+	    bpf_xdp_store_bytes(ctx, SP_ETH_LEN + base, &out, sizeof(out)) ||
+	    bpf_xdp_adjust_tail(ctx, (int)(SP_ETH_LEN + base + sizeof(out)) - (int)p->frame_len))
+		return XDP_DROP;
+	return XDP_TX;
+}
+
 /* p was stopped. Returns what the program returns. */
 SP_INLINE int sp_refuse_xdp(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason)
 {
@@ -97,6 +140,12 @@ SP_INLINE int sp_refuse_xdp(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason)
 
 	if (sp_refuse(ctx, p, reason, &r) == SP_REFUSE_SILENT)
 		return XDP_DROP;
+	if (r.how == SP_REFUSE_ASK) {
+		const int sent = sp_ask_xdp(ctx, p, &r);
+
+		if (sent != XDP_PASS)
+			return sent;
+	}
 	/* at TC one VLAN tag stands beside the packet; with two, or on another sort of link, nobody is told */
 	if ((p->l3_off != SP_ETH_LEN && !one_tag) || bpf_xdp_adjust_meta(ctx, -(int)sizeof(*note)))
 		return XDP_DROP;

@@ -163,7 +163,7 @@ static sp_u32 wrong_cells(struct bench *b, sp_u32 *counted)
 			++*counted;
 		}
 	}
-	for (sp_u32 i = SP_METER_LIMITS * SP_METER_ROW; i < SP_METER_ROWS * SP_METER_ROW; i++)
+	for (sp_u32 i = SP_METER_LIMITS * SP_METER_ROW; i < (SP_METER_LIMITS + 2) * SP_METER_ROW; i++)
 		wrong += want[i] != t->meters[i];
 	free(want);
 	return wrong;
