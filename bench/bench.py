@@ -2,19 +2,22 @@
 """What Sallyport costs beside its peers, in one run. docs/bench/README.md says how to read it."""
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
 
+import alone
 import host
 import memory
 import packets
+import plot
 import reload
 import report
 import web
 
-PARTS = {"host": host, "web": web, "memory": memory, "reload": reload}  # beside `packets`, which has options of its own
-ROUNDS = {"host": 12, "web": 8, "memory": 2, "reload": 5}
+PARTS = {"host": host, "web": web, "memory": memory, "reload": reload, "native": alone}  # beside `packets`, which has options of its own
+ROUNDS = {"host": 12, "web": 8, "memory": 2, "reload": 5, "native": 1}
 
 
 def arguments():
@@ -27,6 +30,7 @@ def arguments():
     parse.add_argument("--flows", type=int, nargs="+", default=[1000, 250000, 1000000], help="packets: conversations")
     parse.add_argument("--only", nargs="+", metavar="WORD", help="packets: variants whose name has one of these words")
     parse.add_argument("--json", metavar="FILE", help="write figures, machine and commit there")
+    parse.add_argument("--out", metavar="FOLDER", help="write results.json, results.md and plots there")
     args = parse.parse_args()
     if args.smoke:
         args.rounds, args.bursts, args.flows, args.parts = 1, 1, [500], ["all"]
@@ -59,8 +63,10 @@ def main():
         print(line, file=sys.stderr)
     if args.smoke:
         print(f"{works} passed, {len(failed)} failed, 0 skipped")
-    if args.json:
-        report.save(args.json, found, vars(args))
+    if args.json or args.out:
+        report.save(args.json or os.path.join(args.out, "results.json"), found, vars(args))
+    if args.out:
+        report.page(args.out, found, PARTS, plot.save(args.out, found))
     return 1 if failed else 0
 
 

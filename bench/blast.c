@@ -271,7 +271,8 @@ static int stream(struct blast *b, unsigned int flows)
 	settle(b);
 	got = c->arrived - got;
 	if (!rc)
-		printf("{\"sent\": %llu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu, \"gap_ns\": %llu, \"way_ns\": %llu}\n",
+		printf("{\"sent\": %llu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu, "
+		       "\"gap_ns\": %llu, \"way_ns\": %llu}\n",
 		       sent, got, cpu, took, c->gap_ns, c->way_ns);
 	return rc;
 }

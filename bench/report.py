@@ -67,17 +67,20 @@ def part(name, found, module):
     if name == "packets":
         return table(found)
     lines = []
+    ratios = getattr(module, "RATIO", True)
     for title, metrics in module.TABLES:
-        lines += ["", title + "; (times the first line, round by round)", "",
-                  f"{'':30}" + "".join(f"{heading:>20}" for heading in metrics.values())]
-        for variant in dict.fromkeys(v for v, m in found if m in metrics):
+        variants = list(dict.fromkeys(v for v, m in found if m in metrics))
+        width = max(map(len, variants), default=0) + 2
+        lines += ["", title + ("; (times the first line, round by round)" if ratios else ""), "",
+                  " " * width + "".join(f"{heading:>12}{'':8}" for heading in metrics.values()).rstrip()]
+        for variant in variants:
             cells = ""
             for metric in metrics:
                 values = found.get((variant, metric))
-                ratio = beside(found, variant, metric) if values else None
+                ratio = beside(found, variant, metric) if values and ratios else None
                 cells += f"{statistics.median(values):12.5g}" if values else " " * 12
                 cells += f" ({ratio:.3f})" if ratio else " " * 8
-            lines.append(f"{variant:30}{cells}")
+            lines.append(f"{variant:{width}}{cells}".rstrip())
     return "\n".join(lines)
 
 
@@ -99,6 +102,20 @@ def machine():
     return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(), "kernel": os.uname().release,
             "load": os.getloadavg()[0], "nftables": first_line("nft", "--version"),
             "commit": first_line("git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty")}
+
+
+def page(folder, found, modules, plots):
+    """results.md: tables and plots of one run."""
+    m = machine()
+    with open(os.path.join(folder, "results.md"), "w", encoding="utf-8") as file:
+        file.write("# Results of one run\n\nWritten by the bench; `results.json` has every single measurement, "
+                   "`README.md` says how to read them.\n\n"
+                   f"{m['processor']}, {m['processors']} processors (load when it ended: {m['load']:.0f}), Linux {m['kernel']}, "
+                   f"{m['nftables'].split(' (')[0]}, commit {m['commit']}.\n")
+        for name, values in found.items():
+            file.write("\n```" + part(name, values, modules.get(name)).rstrip() + "\n```\n")
+        for name, title in plots:
+            file.write(f"\n![{title}]({name}.svg)\n")
 
 
 def save(path, found, options):

@@ -4,8 +4,9 @@
 CHECKS += check-bench
 
 BENCH := SALLY=$(abspath $(B)/sally) BLAST=$(abspath $(B)/bench/blast) PINGPONG=$(abspath $(B)/bench/pingpong) \
-	RESIDENT=$(abspath $(B)/bench/resident) BENCH_PROGRAMS=$(abspath $(B)/bench/bench.bpf.o) $(PYTHON) -B bench/bench.py
-BENCH_NEEDS := $(B)/sally $(B)/bench/blast $(B)/bench/pingpong $(B)/bench/resident
+	RESIDENT=$(abspath $(B)/bench/resident) BENCH_PROGRAMS=$(abspath $(B)/bench/bench.bpf.o) \
+	NATIVE=$(abspath $(B)/bench/native/native) $(PYTHON) -B bench/bench.py
+BENCH_NEEDS := $(B)/sally $(B)/bench/blast $(B)/bench/pingpong $(B)/bench/resident $(B)/bench/native/native
 
 $(B)/bench/bench.bpf.o: bench/bench.bpf.c bench/bench.h
 	@mkdir -p $(@D)
@@ -28,8 +29,8 @@ $(B)/bench/resident: bench/resident.c $(B)/libhost.a
 	$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libhost.a
 
 .PHONY: bench check-bench
-bench: $(BENCH_NEEDS) ## what a packet costs, beside plain forwarding, nftables and bare XDP (root; minutes)
-	$(BENCH) --parts all
+bench: $(BENCH_NEEDS) ## what all costs, beside plain forwarding, nftables and bare XDP, into docs/bench (root; minutes)
+	$(BENCH) --parts all --out docs/bench
 
 check-bench: $(BENCH_NEEDS) ## the bench works (a short run; its times are not judged)
 	$(BENCH) --smoke
