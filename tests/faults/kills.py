@@ -298,7 +298,8 @@ class Victim:
         said = sum(sum(stream.got) for stream in self.talkers.streams)
         kills = ", ".join(f"{command} {n}" for command, n in self.kills.items() if n)
         return (f"{self.lab.kind} ({self.mode}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); "
-                f"guarded for {self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 arrived; "
+                f"guarded for {self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 "
+                f"arrived; "
                 f"conversations: {said} messages, {self.lost} lost, while clsact came or went")
 
     def close(self):

@@ -1,11 +1,59 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A few of the kills of kills.py; `make faults` does a thousand."""
+"""A few of the kills of kills.py, of which `make faults` does a thousand; and those moments of `down` that are too short for it."""
+
+import re
+import signal
+import time
+
+import pytest
 
 from kills import kills
+from lab import SALLY, Lab
+from witness import Witness, run
 
 KILLS = 24
+ACTS = ("sendto", "send", "sendmsg", "unlinkat", "rmdir")  # where it takes something away
+LAST = 5  # so many of them are tried
 
 
 def test_kills_at_random_moments():
     for line in kills(KILLS, 1):
         print(line)
+
+
+@pytest.fixture
+def host(tmp_path):
+    lab = Lab("host")
+    try:
+        lab.witness = Witness(lab, tmp_path)
+        yield lab
+    finally:
+        lab.close()
+
+
+def strace(lab, *words):
+    return run(lab.fw, "strace", "-qq", *words, SALLY, "down")
+
+
+def test_a_killed_down_does_not_count_as_up(host, tmp_path):
+    """What it has left is up, and guards, or is not up, and the next `up` makes it whole."""
+    words = ["--no-daemon", "--mode", "tc", "--flows", "2000"]
+    host.sally.up(*words)
+    assert strace(host, "-o", tmp_path / "trace").returncode == 0
+    calls = re.findall(r"^(\w+)\(", (tmp_path / "trace").read_text(), re.M)
+    acts = [i for i, name in enumerate(calls) if name in ACTS]
+    seen = set()
+    for i in acts[::-1][:LAST * 2:2]:
+        host.sally("up", *words, check=False)
+        name = calls[i]
+        inject = f"inject={name}:signal=KILL:when={calls[:i + 1].count(name)}"
+        done = strace(host, "-o", "/dev/null", "-e", f"trace={name}", "-e", inject)
+        assert done.returncode in (-signal.SIGKILL, 0), done
+        up = run(host.fw, SALLY, "status").returncode == 0
+        if not up:
+            assert run(host.fw, SALLY, "up", *words).returncode == 0
+        host.witness.begin()
+        time.sleep(0.05)
+        assert host.witness.end() == 0, f"killed at {name}, {len(calls) - i} from the end; status says that it is up"
+        seen.add(up)
+    assert False in seen, "it was not killed where it acts"
