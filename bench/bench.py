@@ -16,8 +16,9 @@ import reload
 import report
 import web
 
-PARTS = {"host": host, "web": web, "memory": memory, "reload": reload, "native": alone}  # beside `packets`, which has options of its own
-ROUNDS = {"host": 12, "web": 8, "memory": 2, "reload": 5, "native": 1}
+# beside `packets`, which has options of its own
+PARTS = {"host": host, "web": web, "memory": memory, "reload": reload, "native": alone}
+ROUNDS = {"packets": 3, "host": 8, "web": 8, "memory": 2, "reload": 5, "native": 1}
 
 
 def arguments():
@@ -27,7 +28,7 @@ def arguments():
     parse.add_argument("--engine", action="store_true", help="packets: only what the XDP program takes alone")
     parse.add_argument("--rounds", type=int, help="of each part, in place of what it has itself")
     parse.add_argument("--bursts", type=int, default=3, help="packets: measurements of one variant in one round")
-    parse.add_argument("--flows", type=int, nargs="+", default=[1000, 250000, 1000000], help="packets: conversations")
+    parse.add_argument("--flows", type=int, nargs="+", default=[1000, 1000000], help="packets: conversations")
     parse.add_argument("--only", nargs="+", metavar="WORD", help="packets: variants whose name has one of these words")
     parse.add_argument("--json", metavar="FILE", help="write figures, machine and commit there")
     parse.add_argument("--out", metavar="FOLDER", help="write results.json, results.md and plots there")
@@ -47,7 +48,7 @@ def main():
     for part in args.parts:
         if part == "packets":
             rounds = args.rounds
-            args.rounds = rounds or 3
+            args.rounds = rounds or ROUNDS[part]
             found[part] = packets.measure(args, failed)
             args.rounds = rounds
         else:

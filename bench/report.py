@@ -110,8 +110,8 @@ def page(folder, found, modules, plots):
     with open(os.path.join(folder, "results.md"), "w", encoding="utf-8") as file:
         file.write("# Results of one run\n\nWritten by the bench; `results.json` has every single measurement, "
                    "`README.md` says how to read them.\n\n"
-                   f"{m['processor']}, {m['processors']} processors (load when it ended: {m['load']:.0f}), Linux {m['kernel']}, "
-                   f"{m['nftables'].split(' (')[0]}, commit {m['commit']}.\n")
+                   f"{m['processor']}, {m['processors']} processors (load when it ended: {m['load']:.0f}), "
+                   f"Linux {m['kernel']}, {m['nftables'].split(' (')[0]}, commit {m['commit']}.\n")
         for name, values in found.items():
             file.write("\n```" + part(name, values, modules.get(name)).rstrip() + "\n```\n")
         for name, title in plots:
