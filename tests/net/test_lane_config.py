@@ -10,6 +10,7 @@ from lab import wait_for
 from lane import LaneLab, Talk
 
 ALL, NONE = {"lan0": True, "wan0": True, "wan1": True}, {"lan0": False, "wan0": False, "wan1": False}
+PATIENCE = 60  # sallyd waits for its turn: one lock for all the firewalls of a machine
 NO_GRO = "its driver can not send redirected packets (veth: the other end needs 'ethtool -K IF gro on')"
 
 
@@ -42,7 +43,8 @@ def is_up(lab, watched):
     """Up with its tests' interfaces, nothing else in force, with sallyd or without; what a test before has left is used."""
     if lab.is_watched is not watched:
         down(lab)
-        lab.up("--mode", "xdp", daemon=watched)
+        said = lab.up("--mode", "xdp", daemon=watched)
+        assert not watched or "sallyd watches" in said, said
         lab.is_watched = watched
     else:
         lab.put()
@@ -71,13 +73,13 @@ def why(lab):
 
 
 def takes_it(lab, talk, n=10):
-    """Does what they say take the lane: all of it, or none?"""
+    """Does what they say take the lane: nearly all of it (now and then one asks the stack for the way), or nothing?"""
     before = lab.taken()
     for _ in range(n):
         assert talk.there() and talk.back()
     grown = lab.taken() - before
-    assert grown in (0, 2 * n)
-    return grown == 2 * n
+    assert grown == 0 or grown >= n * 3 // 2
+    return grown > 0
 
 
 def test_a_line(plain):
@@ -124,7 +126,7 @@ def test_on_trial(plain):
         end = time.monotonic() + 2
         assert takes_it(lab, talk)
         time.sleep(max(0, end - time.monotonic()))
-        wait_for("the end of the trial", lambda: not takes_it(lab, talk, n=1), seconds=3)
+        wait_for("the end of the trial", lambda: not takes_it(lab, talk, n=5), seconds=3)
         assert lab.lanes() == NONE
         lab.put("express on", trial=60)
         lab.sally("confirm")
@@ -134,7 +136,7 @@ def test_on_trial(plain):
         lab.sally("undo")
         assert lab.lanes() == ALL and takes_it(lab, talk)
         lab.put("express off", trial=1)
-        wait_for("the end of the trial", lambda: takes_it(lab, talk, n=1), seconds=3)
+        wait_for("the end of the trial", lambda: takes_it(lab, talk, n=5), seconds=3)
         assert lab.lanes() == ALL
 
 
@@ -151,8 +153,9 @@ def test_interfaces_that_can_not(lab):
             talk.goes(by="a")
             lab.route("replace", 4, "b1")
             before = lab.taken()
-            assert talk.there() and lab.taken() == before
-            assert talk.back() and lab.taken() == before + 1  # which still comes by wan0
+            for _ in range(5):
+                assert talk.there()
+            assert lab.taken() == before and talk.back()
     finally:
         lab.b.run("ethtool", "-K", "eth1", "gro", "on")
     assert why(lab) == {"wan1": "it can take it by now: 'sally apply', or sallyd if it runs"}
@@ -187,7 +190,7 @@ def test_the_other_end_can_no_longer(plain):
         talk.goes(by="a")
         lab.hub.run("ethtool", "-K", "fw0", "gro", "off")
         try:
-            assert not talk.there(seconds=0.2)  # that is what is told of
+            assert not all([talk.there(seconds=0.1) for _ in range(3)])  # that is what is told of
             assert f"PACKETS ARE LOST: the express lane leads to wan0, but {NO_GRO}" in lab.sally("status").stdout
             assert f"wan0: off the express lane: {NO_GRO}" in lab.put("express on")
             assert lab.lanes() == ALL | {"wan0": False} and "PACKETS ARE LOST" not in lab.sally("status").stdout
@@ -201,10 +204,10 @@ def test_sallyd_sees_what_drivers_can_do(watched):
         for _ in range(3):
             talk.goes(by="a")
             watched.hub.run("ethtool", "-K", "fw0", "gro", "off")
-            wait_for("the slow way", lambda: talk.there(seconds=0.1), seconds=5)
-            assert talk.back() and watched.lanes() == ALL | {"wan0": False}
+            wait_for("sallyd", lambda: watched.lanes() == ALL | {"wan0": False}, seconds=PATIENCE)
+            assert talk.there() and talk.back()
             watched.hub.run("ethtool", "-K", "fw0", "gro", "on")
-            wait_for("the lane", lambda: watched.lanes() == ALL)
+            wait_for("the lane", lambda: watched.lanes() == ALL, seconds=PATIENCE)
         talk.goes(by="a")
 
 
@@ -219,10 +222,10 @@ def test_an_interface_that_comes_back(watched):
         lab.link(lab.fw, "wan1", lab.b, "eth1", "5.6.0.{}/24", "2a00:1:0:6::{}/64")
         lab.answers_by("b1")
         lab.route("replace", 4, "b1")
-        wait_for("the guard", lambda: lab.lanes() == ALL | {"wan1": False})
+        wait_for("the guard", lambda: lab.lanes() == ALL | {"wan1": False}, seconds=PATIENCE)
         assert why(lab) == {"wan1": NO_GRO} and talk.there() and talk.back()
         lab.b.run("ethtool", "-K", "eth1", "gro", "on")
-        wait_for("the lane", lambda: lab.lanes() == ALL)
+        wait_for("the lane", lambda: lab.lanes() == ALL, seconds=PATIENCE)
         talk.goes(by="b")
 
 
@@ -232,7 +235,7 @@ def test_the_trial_of_a_line_with_sallyd(watched):
     watched.hub.run("ethtool", "-K", "fw0", "gro", "off")
     watched.hub.run("ethtool", "-K", "fw0", "gro", "on")
     assert watched.lanes() == NONE
-    wait_for("the end of the trial", lambda: watched.lanes() == ALL, seconds=5)
+    wait_for("the end of the trial", lambda: watched.lanes() == ALL, seconds=PATIENCE)
     with Talk(watched, "public", 7466) as talk:
         talk.goes(by="a")
 
