@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "against.h"
 #include "print.h"
 #include "shrink.h"
 #include "wrong.h"
@@ -23,6 +24,7 @@
 struct suite {
 	struct tengine *first, *other[ENGINES_MAX];
 	int engines, verbose;
+	struct against *against; /* NULL: engines are compared, not Linux */
 	const char *out;
 	sp_u64 sequences, packets, seen[SP_REASON_COUNT];
 	unsigned cases;
@@ -33,6 +35,8 @@ static const char usage[] =
 	"  --engine NAME   compared with native: tc, xdp, wrong (has a fault); default tc and xdp, in turn\n"
 	"  --sequences N   so many (default 1000), in batches of 100\n"
 	"  --seed S        of the first batch (default 1); the next ones follow\n"
+	"  --linux RULES   compared with native: nftables and conntrack; differences must be explained by that table\n"
+	"  --survey        with --linux: counts what is not explained, by kind\n"
 	"  --out DIR       where cases that were found are written, as scenarios (default .)\n"
 	"exit: 0 no difference, 1 differences, 2 usage, 77 an engine can not run here\n";
 
@@ -80,6 +84,45 @@ static void found(struct suite *su, struct tengine *other, struct batch *b, cons
 	free(seen);
 }
 
+static int shows_against(void *arg, const struct batch *b)
+{
+	struct suite *su = arg;
+	char what[1000];
+
+	return against_batch(su->against, su->first, b, 0, what, sizeof(what)) >= 0;
+}
+
+static void one_batch_against(struct suite *su, sp_u64 seed, int sequences)
+{
+	struct batch b;
+	struct seen *seen;
+	struct difference_at d;
+	char what[1000], note[1200], path[300];
+	int at;
+
+	batch_make(&b, seed, SEQ_LINUX, sequences);
+	su->sequences += (sp_u64)b.sequences;
+	su->packets += (sp_u64)b.n;
+	at = against_batch(su->against, su->first, &b, 1, what, sizeof(what));
+	if (at >= 0) {
+		su->cases++;
+		printf("differential: seed %llu, step %d of %d: %s\n", seed, at, b.n, what);
+		shrink(&b, at, shows_against, su);
+		at = against_batch(su->against, su->first, &b, 0, what, sizeof(what));
+		seen = calloc((size_t)b.n, sizeof(*seen));
+		if (!seen)
+			abort();
+		play(su->first, NULL, &b, seen, &d);
+		snprintf(note, sizeof(note), "Nobody has explained it, seed %llu: %s", seed, what);
+		snprintf(path, sizeof(path), "%s/differential-linux-%llu.scn", su->out, seed);
+		printf("differential: %d steps are left: %s\n", b.n, path);
+		if (case_write(&b, seen, note, path))
+			printf("differential: %s: can not be written\n", path);
+		free(seen);
+	}
+	batch_free(&b);
+}
+
 static void one_batch(struct suite *su, sp_u64 seed, int sequences)
 {
 	struct tengine *other = su->other[seed % (sp_u64)su->engines];
@@ -96,6 +139,21 @@ static void one_batch(struct suite *su, sp_u64 seed, int sequences)
 		for (int i = 0; i < SP_REASON_COUNT; i++)
 			su->seen[i] += c[i].packets;
 	batch_free(&b);
+}
+
+/* Linux beside the native engine. */
+static int open_linux(struct suite *su, const char *rules, int survey)
+{
+	char why[300];
+
+	su->first = tengine_native.open(PLAY_CAPACITY, why, sizeof(why));
+	if (su->first)
+		su->against = against_new(rules, why, sizeof(why));
+	if (su->against && survey)
+		against_survey(su->against);
+	if (!su->against)
+		printf("differential: %s\n", why);
+	return su->against ? 0 : 77;
 }
 
 static int open_engines(struct suite *su, const char *const *names, int n)
@@ -143,8 +201,13 @@ static void report(const struct suite *su)
 		if (su->verbose)
 			printf("%12llu %s\n", su->seen[i], sp_reason_name(i));
 	}
-	printf("differential: %llu sequences, %llu packets, %u of %u reasons, %u differences, %.0f s of processor time\n",
-	       su->sequences, su->packets, reasons, SP_REASON_COUNT - 1u, su->cases, processor_s());
+	printf("differential: %llu sequences, %llu packets, ", su->sequences, su->packets);
+	if (!su->against)
+		printf("%u of %u reasons, ", reasons, SP_REASON_COUNT - 1u);
+	printf("%u differences%s, %.0f s of processor time\n", su->cases, su->against ? " that nobody has explained" : "",
+	       processor_s());
+	if (su->against)
+		against_report(su->against, stdout);
 }
 
 int main(int argc, char **argv)
@@ -152,16 +215,18 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "engine", required_argument, NULL, 'e' }, { "sequences", required_argument, NULL, 'n' },
 		{ "seed", required_argument, NULL, 's' },   { "out", required_argument, NULL, 'o' },
-		{ "verbose", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
+		{ "verbose", no_argument, NULL, 'v' },	    { "linux", required_argument, NULL, 'l' },
+		{ "survey", no_argument, NULL, 'S' },	    { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	static const char *const usual[] = { "tc", "xdp" };
 	const char *names[ENGINES_MAX];
 	struct suite su = { .out = "." };
 	sp_u64 wanted = 1000, seed = 1;
-	int c, n = 0, rc;
+	const char *rules = NULL;
+	int c, n = 0, rc, survey = 0;
 
-	while ((c = getopt_long(argc, argv, "e:n:s:o:vh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "e:n:s:o:l:Svh", options, NULL)) != -1) {
 		if (c == 'e' && n < ENGINES_MAX)
 			names[n++] = optarg;
 		else if (c == 'n')
@@ -170,19 +235,30 @@ int main(int argc, char **argv)
 			seed = strtoull(optarg, NULL, 10);
 		else if (c == 'o')
 			su.out = optarg;
+		else if (c == 'l')
+			rules = optarg;
+		else if (c == 'S')
+			survey = 1;
 		else if (c == 'v')
 			su.verbose = 1;
 		else
 			return fputs(usage, c == 'h' ? stdout : stderr), c == 'h' ? 0 : 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	rc = open_engines(&su, n ? names : usual, n ? n : 2);
-	for (; !rc && su.sequences < wanted && su.cases < CASES_MAX; seed++)
-		one_batch(&su, seed, wanted - su.sequences < SEQ_PER_BATCH ? (int)(wanted - su.sequences) : SEQ_PER_BATCH);
+	rc = rules ? open_linux(&su, rules, survey) : open_engines(&su, n ? names : usual, n ? n : 2);
+	for (; !rc && su.sequences < wanted && su.cases < CASES_MAX; seed++) {
+		const int size = wanted - su.sequences < SEQ_PER_BATCH ? (int)(wanted - su.sequences) : SEQ_PER_BATCH;
+
+		if (rules)
+			one_batch_against(&su, seed, size);
+		else
+			one_batch(&su, seed, size);
+	}
 	if (!rc)
 		report(&su);
 	for (int i = 0; i < su.engines; i++)
 		su.other[i]->ops->close(su.other[i]);
+	against_free(su.against);
 	tengine_native.close(su.first);
 	return rc ? rc : su.cases ? 1 : 0;
 }

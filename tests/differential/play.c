@@ -208,6 +208,23 @@ static int meet(struct game *g, const struct sp_engine_packet *e, sp_u8 *out)
 	return 0;
 }
 
+/*
+ * Is the wrong checksum by chance the sum of the pseudo-header alone, as virtual links leave it? One in 65,536 is. TC asks
+ * the kernel which it is; the others can only guess (core/pipeline.h), so they may change it in different ways.
+ */
+static int looks_unfinished(const struct pkt *p, const sp_u8 *bytes, size_t len)
+{
+	static sp_u8 unfinished[PKT_MAX];
+	static struct pkt q;
+
+	if (!p->bad_sum || !maps_ports(p))
+		return 0;
+	q = *p;
+	q.bad_sum = 0;
+	q.partial_sum = 1;
+	return pkt_build(&q, 0, unfinished, sizeof(unfinished)) == len && !memcmp(bytes, unfinished, len);
+}
+
 /* Does the packet, as it looks now, go to this machine itself? */
 static int is_mine(const struct pkt *p, const sp_u8 *frame)
 {
@@ -248,6 +265,8 @@ static int play_step(struct game *g)
 	play_resolve(g->b, st, port, &p);
 	l3 = 14 + 4 * (size_t)p.vlans;
 	e.len = (sp_u32)pkt_build(&p, 0, bytes, sizeof(bytes));
+	if (looks_unfinished(&p, bytes, e.len))
+		return 0;
 	if (st->from == SP_ZONE_SELF) {
 		e.zone = SP_ZONE_OUTSIDE;
 		e.hook = SP_HOOK_EGRESS;
@@ -256,7 +275,8 @@ static int play_step(struct game *g)
 	if (rc)
 		return rc < 0 ? -1 : 0;
 	first = g->got[0];
-	if (st->from == SP_ZONE_SELF || first.verdict != SP_PASS || e.len < l3 + (p.family == 4 ? 20 : 40) || is_mine(&p, between)) {
+	if (st->from == SP_ZONE_SELF || first.verdict != SP_PASS || e.len < l3 + (p.family == 4 ? 20 : 40) ||
+	    is_mine(&p, between)) {
 		note(g, &first, port, 0, 0);
 		return 0;
 	}
@@ -276,7 +296,9 @@ static int play_step(struct game *g)
 	}
 	rewritten = memcmp(bytes, out, e.len) != 0;
 	note(g, &first, port, rewritten, g->b->translates ? play_port_of(st, out + l3, e.len - l3) : 0);
-	return is_right(g, out, e.len, l3, rewritten) ? 0 : differs(g, DIFFERENT_BYTES, "it is not what it must have become");
+	if (is_right(g, out, e.len, l3, rewritten))
+		return 0;
+	return differs(g, DIFFERENT_BYTES, "it is not what it must have become");
 }
 
 /* Policies are few, and compiled once. */

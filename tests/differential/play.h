@@ -7,7 +7,7 @@
 
 #define PLAY_CAPACITY 1000
 
-/* The end of an IPv4 packet that is translated (its source if it goes out, else its destination), and of one that it quotes. */
+/* The end of an IPv4 packet that is translated (its source if it goes out, else its destination), and of what it quotes. */
 struct other_end {
 	sp_u8 addr[4], quoted_addr[4];
 	sp_u16 port, quoted_port; /* of a query: the identifier */
@@ -34,8 +34,8 @@ struct difference_at {
 };
 
 /*
- * Plays it on fresh tables. second: NULL to see what the first one does. seen: room for b->n, or NULL. 0: they agree, and what
- * is translated has become what it must; -1: d says where not.
+ * Plays it on fresh tables. second: NULL to see what the first one does. seen: room for b->n, or NULL. 0: they agree, and
+ * what is translated has become what it must; -1: d says where not.
  */
 int play(struct tengine *first, struct tengine *second, const struct batch *b, struct seen *seen, struct difference_at *d);
 

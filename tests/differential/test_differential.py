@@ -2,12 +2,14 @@
 """The differential test finds a fault, makes the case small, and writes a scenario that shows it."""
 
 import os
+import pathlib
 import re
 import subprocess
 
 import pytest
 
 DIFFERENTIAL = os.environ.get("DIFFERENTIAL", "build/differential")
+RULES = pathlib.Path(__file__).with_name("differences.tsv")
 SCENARIO = os.environ.get("SCENARIO", "build/scenario")
 
 
@@ -49,6 +51,32 @@ def test_the_same_seed_finds_the_same(cases, tmp_path):
     for path in tmp_path.glob("*.scn"):
         assert path.read_text() == next(p for p in cases[1] if p.name == path.name).read_text()
     assert list(tmp_path.glob("*.scn"))
+
+
+def test_a_difference_from_linux_that_nobody_has_explained_is_a_failure(tmp_path):
+    rules = tmp_path / "rules.tsv"
+    rules.write_text("# none\n")
+    done = run("--linux", rules, "--sequences", 100, "--seed", 2, "--out", tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"seed 2, step \d+ of \d+: Linux says [PDHB], native says [PDR] ", done.stdout), done.stdout
+    case = tmp_path / "differential-linux-2.scn"
+    assert case.read_text().startswith("# Nobody has explained it, seed 2: Linux says")
+
+
+def test_each_line_of_the_table_names_what_decides():
+    rules = [line.split("\t") for line in RULES.read_text().split("\n") if line and not line.startswith("#")]
+    assert len(rules) > 30 and all(len(rule) == 7 for rule in rules)
+    names = [rule[0] for rule in rules]
+    assert len(set(names)) == len(names)
+    for rule in rules:
+        assert re.search(r"RFC \d+ (\d|REC-|REQ-)|RFC 768|RFC 792", rule[6]) or "the same:" in rule[6], rule
+
+
+def test_a_table_that_is_broken_is_refused(tmp_path):
+    rules = tmp_path / "rules.tsv"
+    rules.write_text("name\tP\tD\t*\n")
+    done = run("--linux", rules, "--sequences", 1)
+    assert done.returncode != 0 and "rules.tsv:1: no rule" in done.stdout
 
 
 def test_an_engine_that_nobody_knows_is_refused():
