@@ -101,7 +101,7 @@ def pages(net, seconds):
     bad = damaged(net, "john") + damaged(net, "web")
     if count < 100 or "Non-2xx" in wrote or "Socket errors" in wrote or bad:
         raise RuntimeError(f"wrk: {' '.join(wrote.split())}; damaged segments: {bad}")
-    waits = [micro(re.search(rf"{percent}%\s+(\S+)", wrote).group(1)) for percent in (50, 90, 99)]
+    waits = [micro(re.search(rf"\n\s+{percent}%\s+(\S+)", wrote).group(1)) for percent in (50, 90, 99)]
     return took / count, float(re.search(r"Requests/sec:\s+([\d.]+)", wrote).group(1)), *waits
 
 
