@@ -87,23 +87,4 @@ static void memory_begin(void)
 	sp_host = &memory_engine;
 }
 
-static void memory_door(struct sp_pkt *p)
-{
-	struct sp_pkt zero = {};
-
-	*p = zero;
-	p->now_ns = any_u64;
-	p->ifindex = any_u32;
-	p->frame_len = any_u32;
-	p->segs = any_u32;
-	p->zone = any_u8;
-	p->hook = any_u8;
-	p->bare_ip = any_u8;
-	p->config_flags = any_u8;
-	p->express = any_u8;
-	p->forwarded = any_u8;
-	p->zone_out = any_u8;
-	p->generation = any_u32;
-}
-
 #endif

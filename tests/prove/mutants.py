@@ -30,7 +30,8 @@ MUTANTS = [
     Mutant("sets_read_twice", "table", "core/expire.h", [
         ("n %= words;", "n %= c->sets * SP_TAG_WORDS;")], "division by zero"),
     Mutant("a_conversation_that_is_not_there", "track", "core/track.h", [
-        ("\tf = sp_flow_at(at);\n\tif (!f)\n\t\treturn SP_TRACK_MISS;", "\tf = sp_flow_at(at);")], "valid"),
+        ("\tf = sp_flow_at(at);\n\tif (!f)\n\t\treturn SP_TRACK_MISS;", "\tf = sp_flow_at(at);")], "valid",
+           "core/table.h"),
     Mutant("a_slot_that_is_not_there", "nat", "core/ports.h", [
         ("if (!nat || i >= SP_NAT_SLOTS || i >= nat->slots ||", "if (!nat || i >= nat->slots ||")], "out of bounds"),
     Mutant("a_rate_of_nothing", "policy", "core/order.h", [
@@ -43,7 +44,10 @@ MUTANTS = [
          "\tif (off > dev->len || n > dev->len - off)",
          "SP_INLINE int sp_load(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)\n{\n"
          "\tif (off > dev->len || n > dev->len - off + 1)")], "valid"),
-    Mutant("a_set_too_many", "memory", "port/port_host.h", [
+    Mutant("a_set_too_many", "lookup", "port/port_host.h", [
         ("return i < sp_host->t.config->sets ?", "return i <= sp_host->t.config->sets ?")],
-           "valid"),
+           "valid", "tests/prove/lookup.c"),
+    Mutant("an_image_line_too_many", "lookup", "port/port_host.h", [
+        ("line < ((struct sp_image_head *)image)->lines", "line <= ((struct sp_image_head *)image)->lines")],
+           "valid", "tests/prove/lookup.c"),
 ]

@@ -10,6 +10,7 @@ int main(void)
 	world_begin();
 	world_door(&p);
 	reason = sp_process(&world_dev, &p);
-	/*@ assert reason: 0 <= reason < 128; */
+	/* a caller may count by it */
+	/*@ assert reason: 0 <= reason < SP_REASON_COUNT; */
 	return reason;
 }
