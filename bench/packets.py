@@ -181,7 +181,7 @@ def jobs(args):
 def measure(args, failed):
     """{(kind, variant, flows): [ns of each measurement]}; what did not work is appended to `failed`."""
     found = {}
-    for turn in range(args.rounds):
+    for turn in range(args.rounds["packets"]):
         for kind, name, flows, job in jobs(args):
             try:
                 ns = job()
