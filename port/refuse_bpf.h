@@ -89,7 +89,7 @@ rest:
 #ifdef SP_XDP
 /*
  * The question, sent back by the driver at once: a flood of SYNs is worth no buffer of the stack. Of plain SYNs, and where the
- * driver can send what XDP gives it. Returns XDP_TX, or XDP_PASS: nothing was changed, it goes the other way.
+ * driver can send what XDP gives it. XDP_PASS: nothing was changed, it goes the other way.
  */
 SP_GLOBAL int sp_ask_xdp(struct xdp_md *ctx, struct sp_pkt *p, struct sp_refusal *r)
 {
@@ -127,7 +127,8 @@ SP_GLOBAL int sp_ask_xdp(struct xdp_md *ctx, struct sp_pkt *p, struct sp_refusal
 	    bpf_xdp_store_bytes(ctx, SP_ETH_LEN + base, &out, sizeof(out)) ||
 	    bpf_xdp_adjust_tail(ctx, (int)(SP_ETH_LEN + base + sizeof(out)) - (int)p->frame_len))
 		return XDP_DROP;
-	return XDP_TX;
+	/* not XDP_TX: a veth wakes the other end for that only if there is a program, and its queue stays full for everybody */
+	return (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
 /* p was stopped. Returns what the program returns. */
