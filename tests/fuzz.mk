@@ -5,7 +5,8 @@ CHECKS += check-fuzz
 
 FUZZ_DIR := $(B)/tests/fuzz
 FUZZ_ALL := parse frag pipeline capture control policy image
-FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -g -O2 -std=gnu11 -fno-strict-aliasing $(WARN) -I. \
+FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_FLAGS := $(FUZZ_SANITIZE) -g -O2 -std=gnu11 -fno-strict-aliasing $(WARN) -I. \
 	-I$(B)/gen
 FUZZ_GUIDE = -fsanitize=fuzzer-no-link
 fuzz_obj = $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(1))
@@ -25,7 +26,7 @@ FUZZ_OF_image := $(FUZZ_ENGINE) $(wildcard policy/*.c)
 check-fuzz: $(FUZZ_ALL:%=$(FUZZ_DIR)/%) ## each fuzzer on its corpus, and for three seconds more
 	tests/fuzz/run $(B) 3 1 $(FUZZ_ALL)
 
-fuzz: $(FUZZ_ALL:%=$(FUZZ_DIR)/%) ## fuzz on two processors: T=600 seconds each, TARGETS="parse frag ..."; goes on where it was
+fuzz: $(FUZZ_ALL:%=$(FUZZ_DIR)/%) ## fuzz on two processors: T=600 seconds each, TARGETS="parse ..."; goes on where it was
 	tests/fuzz/run $(B) $(or $(T),600) 2 $(or $(TARGETS),$(FUZZ_ALL))
 
 fuzz-seeds: $(FUZZ_ALL:%=$(FUZZ_DIR)/%) ## choose the corpora in the tree anew, from all that was found

@@ -30,7 +30,8 @@ static void play(struct sp_capture *c, struct sp_replay *r)
 		got = sp_capture_next(c, &p);
 		if (got != 1)
 			break;
-		HOLDS(p.number == (sp_u64)i + 1 && p.len <= SP_CAPTURE_MAX && (!i || p.time_ns >= last_ns), "%u bytes", p.len);
+		HOLDS(p.number == (sp_u64)i + 1 && p.len <= SP_CAPTURE_MAX, "%u bytes", p.len);
+		HOLDS(!i || p.time_ns >= last_ns, "time goes back");
 		last_ns = p.time_ns;
 		sp_glance_text(&p.g, text, sizeof(text));
 		HOLDS(memchr(text, 0, sizeof(text)), "no end");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the tools read that they did not write: words of a command line, the table of conversations while the kernel changes it,
- * records of the ring of events, and the kernel's own tracking table. Whatever the bytes are, each is shown as one line that
- * is whole, or it is said in one line what is wrong.
+ * What the tools read that they did not write: words of a command line, the table of conversations while the kernel
+ * changes it, records of the ring of events, and the kernel's own tracking table. Whatever the bytes are, each is
+ * shown as one line that is whole, or it is said in one line what is wrong.
  */
 #include <linux/netfilter/nfnetlink.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 #define ENTRIES 56
 
-/* ---- in place of a live firewall ----------------------------------------------------------------------------------- */
+/* ---- in place of a live firewall ---------------------------------------------------------------------------- */
 
 static struct take *netlink; /* what the kernel answers */
 
@@ -57,7 +57,7 @@ int sp_usage(const char *text, const char *word)
 	return sp_fail(SP_EXIT_USAGE, "%s%.300s", text, word ? word : "");
 }
 
-/* ---- the parts ----------------------------------------------------------------------------------------------------------- */
+/* ---- the parts ---------------------------------------------------------------------------------------------- */
 
 static void one_word(char *word, const struct sp_live *live)
 {

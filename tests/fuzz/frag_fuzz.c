@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Datagrams in pieces, in any order, of any size, from either side, in either family, against a reference that knows for each
- * datagram which of its bytes have passed: the verdict on every piece is foretold. What passes never overlaps, never
- * follows a first piece that was stopped, and never ends beyond the datagram; a piece that fits is never stopped, but that
- * a datagram too many may not begin.
+ * Datagrams in pieces, in any order, of any size, from either side, in either family, against a reference that knows
+ * for each datagram which of its bytes have passed: the verdict on every piece is foretold. What passes never
+ * overlaps, never follows a first piece that was stopped, and never ends beyond the datagram; a piece that fits is
+ * never stopped, but that a datagram too many may not begin.
  */
 #include <string.h>
 
@@ -59,7 +59,7 @@ static struct datagram *begin(const struct wire *w, sp_u8 zone)
 	return NULL;
 }
 
-/* Is the piece well-formed by itself (RFC 791, RFC 8200 4.5, RFC 1858, RFC 3128)? Long enough for its header: the caller's. */
+/* Is the piece well-formed by itself (RFC 791, RFC 8200 4.5, RFC 1858, RFC 3128)? The caller looks at its header. */
 static int fits_itself(const struct wire *w)
 {
 	if (w->more && w->frag_len % 8)

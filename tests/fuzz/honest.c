@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Conversations by the book (RFC 9293, RFC 768), among all that the pipeline's fuzzer does. Whatever strangers send meanwhile,
- * as long as a conversation is live and nobody but its ends has said something that passed as theirs, each of its packets
- * passes, and reaches the other end. Packets may be lost behind the firewall, and are sent again.
+ * Conversations by the book (RFC 9293, RFC 768), among all that the pipeline's fuzzer does. Whatever strangers send
+ * meanwhile, as long as a conversation is live and nobody but its ends has said something that passed as theirs, each
+ * of its packets passes, and reaches the other end. Packets may be lost behind the firewall, and are sent again.
  */
 #include <string.h>
 
@@ -120,8 +120,8 @@ static int send_it(struct world *w, struct pair *h, int side, struct wire *p, in
 	note_room(w);
 	HOLDS(!must || way.passed,
 	      "%s, %s: by the book, and stopped: proto %u side %d flags %x seq %u ack %u data %u; idle %llu ms, answered %d",
-	      sp_reason_name(way.r[0].reason), sp_reason_name(way.r[1].reason), h->proto, side, p->flags, p->seq, p->ack, p->data,
-	      (w->now_ns - h->last_ns) / 1000000, h->answered);
+	      sp_reason_name(way.r[0].reason), sp_reason_name(way.r[1].reason), h->proto, side, p->flags, p->seq, p->ack,
+	      p->data, (w->now_ns - h->last_ns) / 1000000, h->answered);
 	if (!way.passed)
 		return 0;
 	h->last_ns = w->now_ns;
@@ -204,7 +204,7 @@ static sp_u16 window_of(struct pair *h, int side, sp_u8 how)
 /* The other end gets it. */
 static void arrive(struct pair *h, int side, const struct wire *p)
 {
-	struct end *from = &h->end[side], *to = &h->end[!side];
+	struct end *to = &h->end[!side];
 	const sp_u32 len = p->data + (p->flags & 1) + !!(p->flags & 2);
 
 	if ((p->flags & 2) && !to->knows) {
@@ -213,11 +213,8 @@ static void arrive(struct pair *h, int side, const struct wire *p)
 	} else if (to->knows && (sp_s32)(p->seq - to->rcv) <= 0 && (sp_s32)(p->seq + len - to->rcv) > 0) {
 		to->rcv = p->seq + len;
 	}
-	if (!(p->flags & 16))
-		return;
-	if ((sp_s32)(p->ack - to->una) > 0)
+	if ((p->flags & 16) && (sp_s32)(p->ack - to->una) > 0)
 		to->una = p->ack;
-	(void)from;
 }
 
 static void note_offer(struct pair *h, int side, const struct wire *p)
@@ -277,9 +274,11 @@ static int next_segment(struct pair *h, int side, sp_u8 how, struct wire *p)
 		if (e->una == e->nxt && !e->fin)
 			p->seq = e->nxt - 1;
 		break;
-	case 4:
-		p->flags |= e->fin ? 0 : 1;
-		e->nxt += !e->fin;
+	case 4: /* the end takes its place in the window, too */
+		if (e->fin || (sp_s32)(e->edge - (e->nxt + 1)) < 0)
+			break;
+		p->flags |= 1;
+		e->nxt++;
 		e->fin = 1;
 		break;
 	default:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reference of the pipeline's fuzzer: remembers who has spoken to whom outside, as seen on the outside wire, and from that
- * alone, and the text of the policy, says which packets from outside may come in. It is generous about time (whoever was
- * forgotten early is not missed here; honest.c does that), and never about ends.
+ * The reference of the pipeline's fuzzer: remembers who has spoken to whom outside, as seen on the outside wire, and
+ * from that alone, and the text of the policy, says which packets from outside may come in. It is generous about time
+ * (whoever was forgotten early is not missed here; honest.c does that), and never about ends.
  */
 #include <string.h>
 
@@ -159,9 +159,12 @@ void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_befo
 	HOLDS(!l.is_error, "%s: an error about nothing", sp_reason_name(reason));
 	out = ends_back(&l.e);
 	t = find(w, &out);
-	HOLDS((t && !t->from_outside && !t->elsewhere) || permitted(w, &l.e), "%s: uninvited, and it came in; policy %u, proto %u, %u to %u",
+	HOLDS((t && !t->from_outside && !t->elsewhere) || permitted(w, &l.e),
+	      "%s: uninvited, and it came in; policy %u, proto %u, %u to %u",
 	      sp_reason_name(reason), world_policy(w), l.e.proto, l.e.sport, l.e.dport);
 	HOLDS(!grew || permitted(w, &l.e), "%s: nobody may begin that from outside", sp_reason_name(reason));
+	if (p->r[0].event == SP_EVENT_NEW)
+		t = NULL; /* what had those ends before is over */
 	/* an answer reaches the one who has asked, and nobody else */
 	if (t && !t->from_outside && look_at(&m, p->middle.b, p->middle.len)) {
 		const struct ends to = ends_back(&t->real);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sequences of packets through the whole pipeline, with time, changes of policy and of addresses in between: strangers, hosts
- * inside, a zone of one's own and the machine itself, answers to what has left, errors about it, bytes that are no packet,
- * and conversations by the book. What must hold is in world.c, model.c, honest.c and table.c.
+ * Sequences of packets through the whole pipeline, with time, changes of policy and of addresses in between:
+ * strangers, hosts inside, a zone of one's own and the machine itself, answers to what has left, errors about it,
+ * bytes that are no packet, and conversations by the book. What must hold is in world.c, model.c, honest.c and
+ * table.c.
  */
 #include <string.h>
 

@@ -28,29 +28,36 @@ static int no_file(void *ctx, const char *path, size_t max, char **data, size_t 
 	return *data ? 0 : -12;
 }
 
-const struct sp_image *policy_image(sp_u32 number)
+void policy_compile(const char *name, const char *text, struct sp_image *out)
 {
 	static const struct sp_policy_io io = { .read = no_file };
 	const struct sp_policy_options options = { .io = &io, .services = "services" };
-	struct sp_image *image = &images[number];
 	struct sp_policy *p = NULL;
-	char text[400], why[300] = "";
+	char why[300] = "";
+
+	if (sp_policy_load_text(name, text, strlen(text), &options, &p) || p->errors ||
+	    sp_policy_compile(p, out, why, sizeof(why))) {
+		fprintf(stderr, "%s: %s %s\n", name, why, p && p->n_diags ? p->diags[0].message : "");
+		abort();
+	}
+	sp_policy_free(p);
+}
+
+const struct sp_image *policy_image(sp_u32 number)
+{
+	struct sp_image *image = &images[number];
+	char text[400];
 
 	if (!number || image->v)
 		return number ? image : NULL;
 	snprintf(text, sizeof(text), "%s%s", head, texts[number]);
-	if (sp_policy_load_text("fuzz", text, strlen(text), &options, &p) || p->errors ||
-	    sp_policy_compile(p, image, why, sizeof(why))) {
-		fprintf(stderr, "policy %u: %s %s\n", number, why, p && p->n_diags ? p->diags[0].message : "");
-		abort();
-	}
-	sp_policy_free(p);
+	policy_compile("fuzz", text, image);
 	return image;
 }
 
 static int is_slot(const struct ends *e)
 {
-	return e->family == 4 && e->dst[0] == 192 && e->dst[1] == 0 && e->dst[2] == 2 && e->dst[3] >= 10 && e->dst[3] <= 13;
+	return e->family == 4 && e->dst[0] == 192 && world_zone(e->dst, 4) == SP_ZONE_SELF;
 }
 
 static int is_icmp(const struct ends *e)

@@ -72,7 +72,8 @@ static void check_alias(const struct sp_engine *e, sp_u32 at)
 	HOLDS(a->flow && a->flow <= TABLE_CAPACITY, "alias %u of conversation %u", at, a->flow);
 	f = &e->t.flows[a->flow - 1];
 	first = alias_at(e, f->alias);
-	HOLDS(is_conversation(f) && (f->flags & SP_FLOW_TRANSLATED) && first, "alias %u of %u, phase %u", at, a->flow, f->phase);
+	HOLDS(is_conversation(f) && (f->flags & SP_FLOW_TRANSLATED) && first, "alias %u of %u, phase %u", at, a->flow,
+	      f->phase);
 	HOLDS(f->alias == at || first->other == at, "conversation %u does not name alias %u", a->flow, at);
 	if (!a->port)
 		return;
@@ -143,7 +144,8 @@ void table_check(const struct sp_engine *e)
 		HOLDS(!(f->lock & 1), "entry %u is locked", i);
 		HOLDS(f->phase < SP_PHASE_COUNT, "entry %u has phase %u", i, f->phase);
 		if (f->phase == SP_PHASE_FREE) {
-			HOLDS(sp_tag_get(&e->t.sets[i / SP_WAYS], i % SP_WAYS) == SP_TAG_EMPTY, "entry %u is free, with a tag", i);
+			HOLDS(sp_tag_get(&e->t.sets[i / SP_WAYS], i % SP_WAYS) == SP_TAG_EMPTY, "entry %u is free, tagged",
+			      i);
 			continue;
 		}
 		count[sp_class_of(f->phase)]++;

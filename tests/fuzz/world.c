@@ -9,6 +9,8 @@
 
 static const sp_u8 me4[4] = { 192, 0, 2, 10 }, me_pool4[4] = { 192, 0, 2, 12 }, me_inside4[4] = { 10, 0, 0, 1 };
 
+static struct sp_engine *engine; /* whose addresses change */
+
 static sp_u32 raw4(const sp_u8 a[4])
 {
 	sp_u32 raw;
@@ -39,29 +41,32 @@ void world_address(sp_u8 zone, sp_u8 host, sp_u8 family, sp_u8 out[16])
 
 sp_u8 world_zone(const sp_u8 a[16], sp_u8 family)
 {
+	static const sp_u8 zeros[11];
+
 	if (family == 6) {
 		if (a[0] != 0x2a || a[1] || a[2])
 			return SP_ZONE_OUTSIDE;
 		if (a[3] == SP_ZONE_SELF)
-			return !memcmp(a + 4, "\0\0\0\0\0\0\0\0\0\0\0", 11) && (a[15] == 0x10 || a[15] == 0x11) ? SP_ZONE_SELF :
-														   SP_ZONE_OUTSIDE;
+			return !memcmp(a + 4, zeros, 11) && (a[15] & 0xfe) == 0x10 ? SP_ZONE_SELF : SP_ZONE_OUTSIDE;
 		if (a[3] == ZONE_DMZ) /* a /64 */
 			return memcmp(a + 4, "\0\0\0\0", 4) ? SP_ZONE_OUTSIDE : ZONE_DMZ;
 		return a[3] == SP_ZONE_INSIDE ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 	}
-	if (a[0] == 192 && a[1] == 0 && a[2] == 2 && a[3] >= 10 && a[3] <= 13)
-		return SP_ZONE_SELF;
-	if (!memcmp(a, me_inside4, 4))
+	for (sp_u32 i = 0; engine && i < engine->t.nat->slots; i++)
+		if (engine->t.nat->slot[i].addr == raw4(a))
+			return SP_ZONE_SELF;
+	if (!memcmp(a, me_inside4, 4) || !memcmp(a, me4, 4))
 		return SP_ZONE_SELF;
 	if (a[0] == 10 && a[1] == 0 && a[2] == 0)
 		return SP_ZONE_INSIDE;
 	return a[0] == 10 && a[1] == 0 && a[2] == 2 ? ZONE_DMZ : SP_ZONE_OUTSIDE;
 }
 
-static void set_sides(struct world *w)
+void world_sides(struct sp_engine *e)
 {
 	static const sp_u8 inside4[4] = { 10, 0, 0, 0 }, dmz4[4] = { 10, 0, 2, 0 }, mask4[4] = { 255, 255, 255, 0 };
-	struct sp_test *s = &w->e->side;
+	struct sp_test *s = &e->side;
+	struct sp_nat_addrs *nat = e->t.nat;
 	sp_u8 a[16];
 
 	s->me_inside4 = raw4(me_inside4);
@@ -77,6 +82,12 @@ static void set_sides(struct world *w)
 	}
 	world_address(ZONE_DMZ, 0, 6, s->dmz6.b);
 	s->listens[0] = 40001;
+	engine = e;
+	if (!nat->slots)
+		return;
+	nat->used = 2;
+	nat->slot[0] = (struct sp_nat_slot){ .addr = raw4(me4), .flags = SP_SLOT_MAPS };
+	nat->slot[1] = (struct sp_nat_slot){ .addr = raw4(me_pool4), .flags = SP_SLOT_MAPS | SP_SLOT_POOL };
 }
 
 static void put_policy(struct world *w, sp_u32 generation, sp_u32 number)
@@ -99,7 +110,6 @@ sp_u32 world_policy(const struct world *w)
 void world_begin(struct world *w, sp_u8 how)
 {
 	static struct sp_engine *e;
-	struct sp_nat_addrs *nat;
 
 	if (!e)
 		e = table_new();
@@ -110,14 +120,8 @@ void world_begin(struct world *w, sp_u8 how)
 	w->translates = w->gateway && (how & 2);
 	w->has_rules = how & 4;
 	table_fresh(e, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
-	set_sides(w);
+	world_sides(e);
 	put_policy(w, 1, (how >> 4) % POLICIES);
-	if (!w->translates)
-		return;
-	nat = e->t.nat;
-	nat->used = 2;
-	nat->slot[0] = (struct sp_nat_slot){ .addr = raw4(me4), .flags = SP_SLOT_MAPS };
-	nat->slot[1] = (struct sp_nat_slot){ .addr = raw4(me_pool4), .flags = SP_SLOT_MAPS | SP_SLOT_POOL };
 }
 
 void world_change(struct world *w, sp_u8 how)
@@ -194,9 +198,9 @@ static void say(const struct world *w, const struct passage *p)
 	fprintf(stderr, "\n");
 	fprintf(stderr, "%llu ms, zone %u to %u:", (w->now_ns - START_NS) / 1000000, p->from, p->to);
 	for (int i = 0; i < 2 && look_at(&l, f[i]->b, f[i]->len); i++)
-		fprintf(stderr, " %s%u %u.%u.%u.%u..%u:%u > %u.%u.%u.%u..%u:%u%s%s", i ? "=> " : "proto ", l.e.proto, l.e.src[0],
-			l.e.src[1], l.e.src[2], l.e.src[3], l.e.src[15], l.e.sport, l.e.dst[0], l.e.dst[1], l.e.dst[2],
-			l.e.dst[3], l.e.dst[15], l.e.dport, l.is_frag ? " piece" : "", l.is_error ? " error" : "");
+		fprintf(stderr, " %s%u %u.%u.%u.%u..%u:%u > %u.%u.%u.%u..%u:%u%s%s", i ? "=> " : "proto ", l.e.proto,
+			l.e.src[0], l.e.src[1], l.e.src[2], l.e.src[3], l.e.src[15], l.e.sport, l.e.dst[0],
+			l.e.dst[1], l.e.dst[2], l.e.dst[3], l.e.dst[15], l.e.dport, l.is_frag ? " piece" : "", l.is_error ? " error" : "");
 	fprintf(stderr, " %s", sp_reason_name(p->r[0].reason));
 	fprintf(stderr, p->forwarded ? ", %s\n" : "\n", sp_reason_name(p->r[1].reason));
 }

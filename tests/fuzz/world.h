@@ -68,6 +68,7 @@ void world_pass(struct world *w, struct passage *p);
 void world_expire(struct world *w); /* after which nothing is left */
 /* Addresses. host: 0..HOSTS-1, of SP_ZONE_SELF: 0 outside, 1 another one outside, else inside. */
 void world_address(sp_u8 zone, sp_u8 host, sp_u8 family, sp_u8 out[16]);
+void world_sides(struct sp_engine *e); /* which networks are where; the outside's addresses if it translates */
 sp_u8 world_zone(const sp_u8 addr[16], sp_u8 family);
 
 /* ---- model.c: who may come in ---- */
@@ -78,6 +79,8 @@ void model_left(struct world *w, const struct passage *p);
 
 /* ---- policies.c ---- */
 #define POLICIES 9
+struct sp_image;
+void policy_compile(const char *name, const char *text, struct sp_image *out);
 const struct sp_image *policy_image(sp_u32 number);
 /* May somebody outside begin that (known otherwise: only by an open mapping, *mapped)? */
 int policy_permits(sp_u32 number, const struct ends *e, int *mapped);

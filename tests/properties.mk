@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What must hold of the packet path whatever happens: small models to the end, and every answer that can fail.
+
+CHECKS += check-properties
+
+PROPERTIES_DIR := $(B)/tests/properties
+PROPERTIES_DEPS := tests/properties.mk $(wildcard core/*.h port/*.h host/*.h host/engine.c policy/*.h tests/properties/*.h \
+	tests/fuzz/*.h)
+PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c honest.c policies.c) \
+	host/names.c host/craft.c host/glance.c $(wildcard policy/*.c)
+PROPERTIES_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: check-properties
+check-properties: $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults ## small models to the end; each answer that can fail
+	$(PROPERTIES_DIR)/test
+	$(PROPERTIES_DIR)/faults
+
+$(PROPERTIES_DIR)/faults: tests/properties/faults.c $(PROPERTIES_C) $(PROPERTIES_DEPS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(PROPERTIES_SANITIZE) $(CPPFLAGS) -o $@ $< $(PROPERTIES_C)
+
+$(PROPERTIES_DIR)/test: tests/properties/models.c $(PROPERTIES_C) host/engine.c $(PROPERTIES_DEPS)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -o $@ $< host/engine.c $(PROPERTIES_C)
