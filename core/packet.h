@@ -243,6 +243,13 @@ SP_INLINE int sp_key_set(struct sp_key *k, const struct sp_addr *src, const stru
 		swap = src->w[1] > dst->w[1];
 	else
 		swap = sport.raw > dport.raw;
+#ifdef SP_KEY_BY_INDEX /* which one is smaller is random: a branch on it is guessed wrong */
+	k->addr[swap] = *src;
+	k->addr[!swap] = *dst;
+	k->port[swap] = sport;
+	k->port[!swap] = dport;
+	return swap;
+#endif
 	if (swap) {
 		k->addr[0] = *dst;
 		k->addr[1] = *src;

@@ -5,7 +5,7 @@
 int sp_batch_has_wide(void)
 {
 #ifdef __x86_64__
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") ? 1 : 0;
 #else
 	return 0;
 #endif
@@ -20,4 +20,14 @@ void sp_engine_packets(struct sp_engine *e, const struct sp_engine_packet *in, s
 	};
 
 	ways[sp_batch_has_wide()][e->one_thread != 0](e, in, out, n, counters ? counters : e->counters);
+}
+
+void sp_engine_forward(struct sp_engine *e, const struct sp_engine_through *t, sp_u32 n, struct sp_counter *counters)
+{
+	static sp_forward_fn *const ways[2][2] = {
+		{ sp_forward_plain, sp_forward_alone },
+		{ sp_forward_wide, sp_forward_wide_alone },
+	};
+
+	ways[sp_batch_has_wide()][e->one_thread != 0](e, t, n, counters ? counters : e->counters);
 }

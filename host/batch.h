@@ -14,6 +14,12 @@ typedef void sp_batch_fn(struct sp_engine *e, const struct sp_engine_packet *in,
 sp_batch_fn sp_batch_plain, sp_batch_alone; /* any processor; alone: no other thread is in the engine */
 sp_batch_fn sp_batch_wide, sp_batch_wide_alone; /* only if sp_batch_has_wide() */
 
+/* The same for sp_engine_forward(). */
+typedef void sp_forward_fn(struct sp_engine *e, const struct sp_engine_through *t, sp_u32 n, struct sp_counter *counters);
+
+sp_forward_fn sp_forward_plain, sp_forward_alone;
+sp_forward_fn sp_forward_wide, sp_forward_wide_alone;
+
 /* Does this processor have what the wide ones need? */
 int sp_batch_has_wide(void);
 

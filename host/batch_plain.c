@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Batches for any processor, several threads. */
-#define SP_RUN sp_batch_plain
+#define SP_BATCH_WAY(verb) sp_##verb##_plain
 #include "batch_run.h"

@@ -3,5 +3,5 @@
 #if defined(__x86_64__) && !defined(__clang__)
 #pragma GCC target("avx2,bmi,bmi2")
 #endif
-#define SP_RUN sp_batch_wide
+#define SP_BATCH_WAY(verb) sp_##verb##_wide
 #include "batch_run.h"

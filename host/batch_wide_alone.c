@@ -4,5 +4,5 @@
 #pragma GCC target("avx2,bmi,bmi2")
 #endif
 #define SP_ALONE
-#define SP_RUN sp_batch_wide_alone
+#define SP_BATCH_WAY(verb) sp_##verb##_wide_alone
 #include "batch_run.h"

@@ -9,8 +9,9 @@
 struct sp_door {
 	struct sp_host_dev dev;
 	struct sp_pkt p;
-	int reason; /* batches: of sp_read_packet() */
-	sp_u32 is_read; /* batches: that has been called */
+	/* batches */
+	enum { SP_DOOR_UNREAD, SP_DOOR_READ } read;
+	int reason; /* of sp_read_packet() */
 };
 
 static inline void sp_door_tell(struct sp_engine *e, const struct sp_pkt *p, int reason)
@@ -71,13 +72,11 @@ static inline void sp_door_open(struct sp_door *d, struct sp_engine *e, const st
 }
 
 /* Forwarded, on a machine that does not translate it: it was judged where it came in. */
-static inline int sp_door_is_open(const struct sp_door *d, const struct sp_engine_packet *in)
+static inline int sp_passes_unread(const struct sp_engine_packet *in)
 {
-	const struct sp_pkt *p = &d->p;
-
-	return p->forwarded &&
+	return in->hook == SP_HOOK_EGRESS && in->forwarded &&
 	       (sp_door_is_ip6(in) || !sp_nat_get() ||
-		(p->zone == SP_ZONE_OUTSIDE && p->zone_out != SP_ZONE_OUTSIDE && !sp_others_translate(p->now_ns)));
+		(in->zone_from == SP_ZONE_OUTSIDE && in->zone != SP_ZONE_OUTSIDE && !sp_others_translate(in->now_ns)));
 }
 
 static inline void sp_door_close(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in, int reason,

@@ -134,7 +134,7 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *in, st
 
 	sp_host = e;
 	sp_door_open(&d, e, in);
-	reason = sp_door_is_open(&d, in) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
+	reason = sp_passes_unread(in) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
 	sp_door_close(&d, e, in, reason, counters ? counters : e->counters, out);
 }
 

@@ -93,6 +93,30 @@ void sp_engine_packet(struct sp_engine *e, const struct sp_engine_packet *p, str
 void sp_engine_packets(struct sp_engine *e, const struct sp_engine_packet *p, struct sp_engine_result *out, sp_u32 n,
 		       struct sp_counter *counters);
 
+/* Where a packet that came in goes on. */
+struct sp_engine_way {
+	sp_u32 ifindex; /* of the interface by which it leaves */
+	sp_u8 zone; /* enum sp_zone of that; SP_ZONE_NONE: it stays here, or nobody knows: there is no second hook */
+	void *out; /* room for len bytes: as it leaves, if it is rewritten there; NULL: it is of no interest */
+};
+
+/* Says where to packet p goes, whose bytes are at data by now (p->data or p->out). Called for those that may go on. */
+typedef void sp_route_fn(void *arg, const struct sp_engine_packet *p, const void *data, struct sp_engine_way *way);
+
+/*
+ * Packets that are forwarded, through both hooks, in order: what sp_engine_packet() gives for packet i at ingress (came[i]),
+ * and then, if it passes, at egress, forwarded from in[i].zone, read from where it was written (left[i]); then packet i + 1.
+ * Of what is stopped at ingress or does not leave, left[i] is came[i]. route NULL: way[i] says where to; else it is asked.
+ */
+struct sp_engine_through {
+	const struct sp_engine_packet *in;
+	struct sp_engine_way *way;
+	struct sp_engine_result *came, *left;
+	sp_route_fn *route;
+	void *arg;
+};
+void sp_engine_forward(struct sp_engine *e, const struct sp_engine_through *t, sp_u32 n, struct sp_counter *counters);
+
 /*
  * Gives the engine `slots` addresses' worth of ports, all free, and no addresses: fill in t.nat->slot[] and t.nat->used.
  * 0 or -ENOMEM. sp_engine_new() gives none.

@@ -11,8 +11,10 @@
 #include "door.h"
 #include "hash.h"
 
-#ifdef __SSE2__
+/* to ThreadSanitizer a load of sixteen bytes is none of two words that others change at once */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #include <emmintrin.h>
+#define SP_TAGS_AT_ONCE
 #endif
 
 #define SP_BATCH 32 /* packets at once: more lines than a processor fetches in parallel, little enough for its first cache */
@@ -20,8 +22,9 @@
 struct sp_batch {
 	struct sp_door door[SP_BATCH];
 	struct sp_place place[SP_BATCH];
-	/* IPv4 keys that are hashed together: whose, and the words that are hashed */
-	sp_u8 who[SP_BATCH];
+	sp_u8 who[SP_BATCH]; /* numbers of those that a stage works on */
+	sp_u32 waiting, missing; /* so many are to be hashed; are not in their first set */
+	/* IPv4 keys that are hashed together: the words that are hashed */
 	sp_u64 first[SP_BATCH], second[SP_BATCH];
 };
 
@@ -50,7 +53,7 @@ static inline void sp_touch_flow(sp_u32 at)
 	const struct sp_flow *f = sp_flow_at(at);
 
 	if (f) {
-		(void)*(const volatile sp_u8 *)&f->phase;
+		(void)SP_READ(f->phase);
 		sp_soon(f->peer);
 	}
 }
@@ -65,67 +68,69 @@ static inline void sp_hash_known(struct sp_engine *e, struct sp_batch *b, sp_u32
 }
 
 #ifdef __AVX2__
-/* Packet i is to be hashed, with others if its key is a short one. n: how many wait. Returns how many then do. */
-static inline sp_u32 sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i, sp_u32 n)
+/* Packet i is to be hashed, with others if its key is a short one. */
+static inline void sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i)
 {
 	const struct sp_key *k = &b->door[i].p.key;
 
 	if (k->family != SP_IPV4) {
 		sp_hash_known(e, b, i, sp_key_hash(k, e->t.config->secret));
-		return n;
+		return;
 	}
-	b->who[n] = (sp_u8)i;
-	b->first[n] = sp_key_head4(k);
-	b->second[n] = sp_key_tail(k);
-	return n + 1;
+	b->who[b->waiting] = (sp_u8)i;
+	b->first[b->waiting] = sp_key_head4(k);
+	b->second[b->waiting++] = sp_key_tail(k);
 }
 
-/* Those that wait. Beyond the n-th there are leftovers, whose hashes nobody wants. */
-static inline void sp_hash_all(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
+/* Hashes those that wait. Beyond the last of them there are leftovers, whose hashes nobody wants. */
+static inline void sp_stage_hash(struct sp_engine *e, struct sp_batch *b)
 {
-	for (sp_u32 k = 0; k < n; k += SP_HASH_LANES) {
+	for (sp_u32 k = 0; k < b->waiting; k += SP_HASH_LANES) {
 		sp_u64 hash[SP_HASH_LANES];
 
 		sp_hash8(&b->first[k], &b->second[k], e->t.config->secret, hash);
-		for (sp_u32 i = 0; i < SP_HASH_LANES && k + i < n; i++)
+		for (sp_u32 i = 0; i < SP_HASH_LANES && k + i < b->waiting; i++)
 			sp_hash_known(e, b, b->who[k + i], hash[i]);
 	}
 }
 #else
-static inline sp_u32 sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i, sp_u32 n)
+static inline void sp_hash_want(struct sp_engine *e, struct sp_batch *b, sp_u32 i)
 {
-	sp_hash_known(e, b, i, sp_key_hash(&b->door[i].p.key, e->t.config->secret));
-	return n;
+	b->who[b->waiting++] = (sp_u8)i;
 }
 
-static inline void sp_hash_all(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
+static inline void sp_stage_hash(struct sp_engine *e, struct sp_batch *b)
 {
+	for (sp_u32 k = 0; k < b->waiting; k++) {
+		const struct sp_pkt *p = &b->door[b->who[k]].p;
+
+		sp_hash_known(e, b, b->who[k], sp_key_hash(&p->key, e->t.config->secret));
+	}
 }
 #endif
 
-/* Parse and hash; ask for the tags. */
-static inline void sp_stage_read(struct sp_engine *e, struct sp_batch *b, const struct sp_engine_packet *in, sp_u32 n)
+/* Opens the door to packet i and reads it, if it is to be read now. Is there a key to look for? */
+static inline int sp_read_one(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in)
 {
-	sp_u32 wait = 0;
-
-	for (sp_u32 i = 0; i < n; i++) {
-		struct sp_door *d = &b->door[i];
-		struct sp_pkt *p = &d->p;
-
-		sp_door_open(d, e, &in[i]);
-		/* what probably passes unread is left alone until its turn: reading would show in its counters */
-		if (p->forwarded && sp_door_is_open(d, &in[i]))
-			continue;
-		d->reason = sp_read_packet(&d->dev, p);
-		d->is_read = 1;
-		if (d->reason != SP_R_NONE || p->kind == SP_KIND_PIECE || p->kind == SP_KIND_NONE)
-			continue;
-		wait = sp_hash_want(e, b, i, wait);
-	}
-	sp_hash_all(e, b, wait);
+	sp_door_open(d, e, in);
+	/* what probably passes unread is left alone until its turn: reading would show in its counters */
+	if (sp_passes_unread(in))
+		return 0;
+	d->read = SP_DOOR_READ;
+	d->reason = sp_read_packet(&d->dev, &d->p);
+	return d->reason == SP_R_NONE && d->p.kind != SP_KIND_PIECE && d->p.kind != SP_KIND_NONE;
 }
 
-#ifdef __SSE2__
+/* Reads what there is to read. */
+static inline void sp_stage_read(struct sp_engine *e, struct sp_batch *b, const struct sp_engine_packet *in, sp_u32 n)
+{
+	b->waiting = 0;
+	for (sp_u32 i = 0; i < n; i++)
+		if (sp_read_one(&b->door[i], e, &in[i]))
+			sp_hash_want(e, b, i);
+}
+
+#ifdef SP_TAGS_AT_ONCE
 /*
  * The first way of set i whose tag is `tag`: conversation's index + 1, or 0. All 28 are compared at once: where it is, is
  * random, and a branch on it is guessed wrong.
@@ -144,7 +149,7 @@ static inline sp_u32 sp_tag_find(sp_u32 i, sp_u32 tag)
 	high = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_loadu_si128((const __m128i *)&set->tags[4]), want),
 			       _mm_cmpeq_epi16(_mm_loadl_epi64((const __m128i *)&set->tags[6]), want));
 	ways = ((sp_u32)_mm_movemask_epi8(low) | (sp_u32)_mm_movemask_epi8(high) << 16) & ((1u << SP_WAYS) - 1);
-	return ways ? i * SP_WAYS + (sp_u32)__builtin_ctz(ways) + 1 : 0;
+	return (i * SP_WAYS + (sp_u32)__builtin_ctz(ways | 1u << 31) + 1) & -(sp_u32)(ways != 0);
 }
 #else
 /* The same, a word at a time. */
@@ -172,32 +177,37 @@ static inline void sp_soon_new(struct sp_engine *e, const struct sp_place *where
 		sp_touch_flow(at - 1);
 }
 
-/* Compare tags; ask for the conversation. */
+/*
+ * Compare tags; ask for the conversation, or else for the tags of the second set. Who finds what is random: no branch
+ * depends on it.
+ */
 static inline void sp_stage_match(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
 {
+	b->missing = 0;
 	for (sp_u32 i = 0; i < n; i++) {
 		struct sp_host_dev *dev = &b->door[i].dev;
 		const struct sp_place *where = &b->place[i];
+		const void *next = &e->t.sets[where->set[1]];
+		const struct sp_flow *f;
 
 		if (!dev->hashed)
 			continue;
 		dev->hint = sp_tag_find(where->set[0], where->tag);
-		if (dev->hint)
-			sp_soon_flow(dev->hint - 1);
-		else
-			__builtin_prefetch(&e->t.sets[where->set[1]]);
+		f = &e->t.flows[dev->hint - (dev->hint != 0)];
+		sp_soon(dev->hint ? (const void *)f : next);
+		sp_soon(dev->hint ? (const void *)f->peer : next);
+		b->who[b->missing] = (sp_u8)i;
+		b->missing += !dev->hint;
 	}
 }
 
 /* Those that were not in their first set: in the second; else they will be new. */
-static inline void sp_stage_second(struct sp_engine *e, struct sp_batch *b, sp_u32 n)
+static inline void sp_stage_second(struct sp_engine *e, struct sp_batch *b)
 {
-	for (sp_u32 i = 0; i < n; i++) {
-		struct sp_host_dev *dev = &b->door[i].dev;
-		const struct sp_place *where = &b->place[i];
+	for (sp_u32 k = 0; k < b->missing; k++) {
+		struct sp_host_dev *dev = &b->door[b->who[k]].dev;
+		const struct sp_place *where = &b->place[b->who[k]];
 
-		if (!dev->hashed || dev->hint)
-			continue;
 		dev->hint = sp_tag_find(where->set[1], where->tag);
 		if (dev->hint)
 			sp_soon_flow(dev->hint - 1);
@@ -216,26 +226,30 @@ static inline void sp_stage_follow(struct sp_engine *e, struct sp_batch *b, sp_u
 		if (!f)
 			continue;
 		if (SP_READ(f->phase) == SP_PHASE_ALIAS)
-			sp_touch_flow(SP_READ(((struct sp_alias *)f)->flow) - 1);
+			sp_soon_flow(SP_READ(((struct sp_alias *)f)->flow) - 1);
 		else if (SP_READ(f->flags) & SP_FLOW_TRANSLATED)
-			sp_touch_flow(SP_READ(f->alias) - 1);
+			sp_soon_flow(SP_READ(f->alias) - 1);
 	}
+}
+
+static inline void sp_decide_one(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in,
+				 struct sp_counter *counters, struct sp_engine_result *out)
+{
+	int reason = SP_R_FORWARDED;
+
+	if (!sp_passes_unread(in))
+		reason = sp_decide(&d->dev, &d->p, e->t.state,
+				   d->read == SP_DOOR_READ ? d->reason : sp_read_packet(&d->dev, &d->p));
+	else if (d->read == SP_DOOR_READ)
+		sp_door_open(d, e, in); /* opened by another thread whose clock differs: as if never read */
+	sp_door_close(d, e, in, reason, counters, out);
 }
 
 static inline void sp_stage_decide(struct sp_engine *e, struct sp_batch *b, const struct sp_engine_packet *in,
 				   struct sp_engine_result *out, sp_u32 n, struct sp_counter *counters)
 {
-	for (sp_u32 i = 0; i < n; i++) {
-		struct sp_door *d = &b->door[i];
-		int reason = SP_R_FORWARDED;
-
-		if (!sp_door_is_open(d, &in[i]))
-			reason = sp_decide(&d->dev, &d->p, e->t.state,
-					   d->is_read ? d->reason : sp_read_packet(&d->dev, &d->p));
-		else if (d->is_read)
-			sp_door_open(d, e, &in[i]); /* opened by another thread whose clock differs: as if never read */
-		sp_door_close(d, e, &in[i], reason, counters, &out[i]);
-	}
+	for (sp_u32 i = 0; i < n; i++)
+		sp_decide_one(&b->door[i], e, &in[i], counters, &out[i]);
 }
 
 #endif

@@ -161,6 +161,37 @@ struct sallyport_counter {
 SALLYPORT_API void sallyport_packets(struct sallyport *s, const struct sallyport_packet *packets,
 				     struct sallyport_result *results, size_t n, struct sallyport_counter *counters);
 
+/* Where a packet that came in goes on. */
+struct sallyport_way {
+	uint32_t ifindex; /* of the interface by which it leaves */
+	uint8_t zone; /* of that interface; 0: it stays here, or nobody knows */
+	uint8_t pad_[3]; /* 0 */
+	void *out; /* room for len bytes, for the packet as it leaves if it is translated there. NULL: nobody translates */
+};
+
+/*
+ * Says where packet p goes, whose bytes are at `data` by now (p->data or p->out): fills in *way. Called by
+ * sallyport_forward() for what may go on; it must not call the library.
+ */
+typedef void sallyport_route(void *arg, const struct sallyport_packet *p, const void *data, struct sallyport_way *way);
+
+/* n packets that come in and, most of them, leave again. */
+struct sallyport_through {
+	const struct sallyport_packet *packets; /* as they come in: hook SALLYPORT_INGRESS */
+	struct sallyport_way *ways; /* where to, if `route` is NULL; else it fills them in */
+	struct sallyport_result *came, *left; /* verdicts of the two hooks; what was stopped or stays: the same in both */
+	sallyport_route *route;
+	void *arg; /* of route */
+};
+
+/*
+ * A router's packets through both hooks, in order: the same as asking for each at ingress, and then, if it passes and
+ * leaves, at egress; but it is read, hashed and sought only once. The packet as it leaves is at the way's `out` if `left` is
+ * rewritten, else at the packet's `out` if `came` is, else at `data`.
+ */
+SALLYPORT_API void sallyport_forward(struct sallyport *s, const struct sallyport_through *t, size_t n,
+				     struct sallyport_counter *counters);
+
 /* ---- what happened ------------------------------------------------------------------------------------------- */
 
 /* How many reasons there are: they are 0 to this - 1. Word ("uninvited"), sentence and verdict of one; never NULL. */

@@ -31,6 +31,17 @@ SAME(sallyport_result, sp_engine_result, event, event);
 SAME(sallyport_result, sp_engine_result, end, dir);
 SAME(sallyport_result, sp_engine_result, conversation, flow);
 SAME(sallyport_result, sp_engine_result, rewritten, rewritten);
+SAME_SIZE(sallyport_way, sp_engine_way);
+SAME(sallyport_way, sp_engine_way, ifindex, ifindex);
+SAME(sallyport_way, sp_engine_way, zone, zone);
+SAME(sallyport_way, sp_engine_way, out, out);
+SAME_SIZE(sallyport_through, sp_engine_through);
+SAME(sallyport_through, sp_engine_through, packets, in);
+SAME(sallyport_through, sp_engine_through, ways, way);
+SAME(sallyport_through, sp_engine_through, came, came);
+SAME(sallyport_through, sp_engine_through, left, left);
+SAME(sallyport_through, sp_engine_through, route, route);
+SAME(sallyport_through, sp_engine_through, arg, arg);
 SAME_SIZE(sallyport_counter, sp_counter);
 SAME(sallyport_counter, sp_counter, packets, packets);
 SAME(sallyport_counter, sp_counter, bytes, bytes);
@@ -94,19 +105,35 @@ void sallyport_free(struct sallyport *s)
 	free(s);
 }
 
+#define MOST ((size_t)1 << 30) /* at once: the engine counts in 32 bits */
+
 void sallyport_packets(struct sallyport *s, const struct sallyport_packet *packets, struct sallyport_result *results,
 		       size_t n, struct sallyport_counter *counters)
 {
-	const size_t most = 1u << 30; /* the engine counts in 32 bits */
-
 	while (n) {
-		const size_t now = n < most ? n : most;
+		const size_t now = n < MOST ? n : MOST;
 
 		sp_engine_packets(s->e, (const struct sp_engine_packet *)packets, (struct sp_engine_result *)results,
 				  (sp_u32)now, (struct sp_counter *)counters);
 		packets += now;
 		results += now;
 		n -= now;
+	}
+}
+
+void sallyport_forward(struct sallyport *s, const struct sallyport_through *t, size_t n, struct sallyport_counter *counters)
+{
+	struct sp_engine_through part;
+
+	memcpy(&part, t, sizeof(part));
+	for (size_t done = 0; done < n; done += MOST) {
+		const size_t now = n - done < MOST ? n - done : MOST;
+
+		sp_engine_forward(s->e, &part, (sp_u32)now, (struct sp_counter *)counters);
+		part.in += now;
+		part.way += now;
+		part.came += now;
+		part.left += now;
 	}
 }
 

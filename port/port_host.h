@@ -6,6 +6,7 @@
 #ifndef SP_PORT_HOST_H
 #define SP_PORT_HOST_H
 
+#define SP_KEY_BY_INDEX
 #include "../core/packet.h"
 
 #include <sched.h>

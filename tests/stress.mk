@@ -5,7 +5,7 @@ CHECKS += check-stress
 
 STRESS := tests/stress/bench.c tests/stress/check.c tests/stress/churn.c tests/stress/collide.c \
 	tests/stress/nat.c tests/stress/tcp.c
-STRESS_HOST := host/engine.c host/names.c host/craft.c host/glance.c
+STRESS_HOST := host/engine.c $(wildcard host/batch*.c) host/names.c host/craft.c host/glance.c
 STRESS_DEPS := $(STRESS) $(STRESS_HOST) tests/stress/stress.h $(wildcard core/*.h port/*.h host/*.h)
 
 $(B)/stress-native: tests/stress/native.c $(STRESS_DEPS)

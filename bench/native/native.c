@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/packet.h"
+#include "host/batch.h"
 
 #include "memory.h"
 #include "stages.h"
@@ -66,39 +67,64 @@ static double median(struct row *r)
 	return r->ns[r->n / 2];
 }
 
+static struct sp_engine_result results[2][TRAFFIC_BLOCK];
+
+static void all_passed(const struct sp_engine_result *r)
+{
+	for (sp_u32 k = 0; k < TRAFFIC_BLOCK; k++) {
+		if (r[k].verdict == SP_PASS)
+			continue;
+		fprintf(stderr, "native: a packet that should pass was dropped: %s\n", sp_reason_name(r[k].reason));
+		exit(1);
+	}
+}
+
 /* Sends a block through one of the engine's doors; returns the ns of it. */
 static double send_block(const struct sp_engine_packet *p, int batch)
 {
-	static struct sp_engine_result out[TRAFFIC_BLOCK];
 	const double start = now();
 	double spent;
 
 	if (batch)
-		sp_engine_packets(traffic.e, p, out, TRAFFIC_BLOCK, NULL);
+		sp_engine_packets(traffic.e, p, results[0], TRAFFIC_BLOCK, NULL);
 	else
 		for (sp_u32 k = 0; k < TRAFFIC_BLOCK; k++)
-			sp_engine_packet(traffic.e, &p[k], NULL, &out[k]);
+			sp_engine_packet(traffic.e, &p[k], NULL, &results[0][k]);
 	spent = now() - start;
-	for (sp_u32 k = 0; k < TRAFFIC_BLOCK; k++) {
-		if (out[k].verdict == SP_PASS)
-			continue;
-		fprintf(stderr, "native: a packet that should pass was dropped: %s\n", sp_reason_name(out[k].reason));
-		exit(1);
-	}
+	all_passed(results[0]);
 	return spent;
 }
 
+/* In and out at once. */
+static double forward_block(void)
+{
+	const struct sp_engine_through t = { traffic.in, traffic.way, results[0], results[1], NULL, NULL };
+	const double start = now();
+	double spent;
+
+	sp_engine_forward(traffic.e, &t, TRAFFIC_BLOCK, NULL);
+	spent = now() - start;
+	all_passed(results[1]);
+	return spent;
+}
+
+enum how { ONE_BY_ONE, BATCHES, ALONE, HOW_COUNT }; /* ALONE: in batches, an engine with one thread */
+
 /* One round: ns a packet. through: and out of the other interface. */
-static double round_of(enum traffic_way way, int batch, int through)
+static double round_of(enum traffic_way way, enum how how, int through)
 {
 	double spent = 0;
 	sp_u32 blocks = 0;
 
+	traffic.e->one_thread = how == ALONE;
 	while (spent < round_ns) {
 		traffic_block(&traffic, way);
-		spent += send_block(traffic.in, batch);
-		if (through)
-			spent += send_block(traffic.out, batch);
+		if (through && how != ONE_BY_ONE)
+			spent += forward_block();
+		else
+			spent += send_block(traffic.in, how != ONE_BY_ONE);
+		if (through && how == ONE_BY_ONE)
+			spent += send_block(traffic.out, 0);
 		blocks++;
 	}
 	return spent / blocks / TRAFFIC_BLOCK;
@@ -115,19 +141,23 @@ static void begin(sp_u8 proto, sp_u32 flows, int translated, int begun)
 /* Single calls and batches, by turns. */
 static void compare(const char *name, enum traffic_way way, int through, sp_u32 target_ns)
 {
-	struct row *one = row(name, "one by one", traffic.flows, 0), *many = row(name, "batches", traffic.flows, target_ns);
+	struct row *r[HOW_COUNT] = { row(name, "one by one", traffic.flows, 0),
+				     row(name, "batches", traffic.flows, target_ns),
+				     row(name, "batches, one thread", traffic.flows, target_ns) };
 
-	round_of(way, 1, through);
-	for (int i = 0; i < rounds; i++) {
-		one->ns[one->n++] = round_of(way, 0, through);
-		many->ns[many->n++] = round_of(way, 1, through);
-	}
+	round_of(way, BATCHES, through);
+	for (int i = 0; i < rounds; i++)
+		for (enum how how = ONE_BY_ONE; how < HOW_COUNT; how++)
+			r[how]->ns[r[how]->n++] = round_of(way, how, through);
 }
 
 static void stages(const char *name, enum traffic_way way)
 {
 	struct row *r[STAGE_COUNT];
 
+	if (!sp_batch_has_wide())
+		return;
+	traffic.e->one_thread = 1;
 	for (int s = 0; s < STAGE_COUNT; s++)
 		r[s] = row(name, stage_names[s], traffic.flows, 0);
 	for (int i = 0; i < rounds; i++) {
@@ -160,7 +190,7 @@ static void translated(sp_u8 proto, sp_u32 flows)
 
 	begin(proto, flows, 1, 1);
 	compare("translated, answers", TRAFFIC_IN, 0, target_ns);
-	compare("translated, outwards, both hooks", TRAFFIC_OUT, 1, target_ns);
+	compare("translated, outwards, both hooks at once", TRAFFIC_OUT, 1, target_ns);
 	if (flows == MILLION)
 		stages("translated answers, stages", TRAFFIC_IN);
 	traffic_fini(&traffic);

@@ -123,6 +123,7 @@ static void place(struct traffic *t, sp_u32 k, sp_u32 i, int answers, sp_u32 fla
 	out->zone = answers ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
 	out->data = answers && t->translated ? t->between[k] : t->bytes[k];
 	out->out = t->translated ? t->after[k] : NULL;
+	t->way[k] = (struct sp_engine_way){ .ifindex = out->ifindex, .zone = out->zone, .out = out->out };
 }
 
 /* One packet to begin with: where it comes in, and, translated, where it leaves. */

@@ -19,6 +19,7 @@ struct traffic {
 	sp_u32 next; /* traffic_new(): the next conversation */
 	/* the block: packets where they come in, and the same where they leave */
 	struct sp_engine_packet in[TRAFFIC_BLOCK], out[TRAFFIC_BLOCK];
+	struct sp_engine_way way[TRAFFIC_BLOCK];
 	sp_u8 bytes[TRAFFIC_BLOCK][TRAFFIC_FRAME], between[TRAFFIC_BLOCK][TRAFFIC_FRAME];
 	sp_u8 after[TRAFFIC_BLOCK][TRAFFIC_FRAME];
 };

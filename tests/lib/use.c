@@ -172,6 +172,41 @@ static void own_zones(struct sallyport *s)
 	MUST(!strcmp(judge(s, ask, SALLYPORT_OUTSIDE), "continues"));
 }
 
+static void to_the_outside(void *arg, const struct sallyport_packet *p, const void *data, struct sallyport_way *way)
+{
+	static unsigned char room[32];
+
+	MUST(data == p->data);
+	*way = (struct sallyport_way){ .ifindex = 1, .zone = SALLYPORT_OUTSIDE, .out = room };
+	++*(int *)arg;
+}
+
+/* Through both hooks at once. */
+static void both_hooks(struct sallyport *s, const unsigned char *mapped)
+{
+	unsigned char again[2][32], far[32], room[2][32];
+	struct sallyport_packet p[2];
+	struct sallyport_way way[2] = { { .ifindex = 1, .zone = SALLYPORT_OUTSIDE, .out = room[0] }, { .ifindex = 0 } };
+	struct sallyport_result came[2], left[2];
+	struct sallyport_through t = { .packets = p, .ways = way, .came = came, .left = left };
+	int asked = 0;
+
+	for (int i = 0; i < 2; i++) {
+		udp(again[i], JOHN, SERVER, 4000, 53);
+		p[i] = at(again[i], SALLYPORT_INSIDE, SALLYPORT_INGRESS);
+	}
+	sallyport_forward(s, &t, 2, NULL);
+	MUST(came[0].verdict == SALLYPORT_PASS && left[0].rewritten && !memcmp(room[0], mapped, 32));
+	MUST(!left[1].rewritten && !memcmp(&left[1], &came[1], sizeof(left[1])));
+	t.route = to_the_outside;
+	t.arg = &asked;
+	udp(far, 0x0b000001, SERVER, 4000, 53);
+	p[1] = at(far, SALLYPORT_INSIDE, SALLYPORT_INGRESS);
+	sallyport_forward(s, &t, 2, NULL);
+	MUST(asked == 1 && left[0].rewritten && !memcmp(way[0].out, mapped, 32));
+	MUST(left[1].verdict == SALLYPORT_DROP && !strcmp(sallyport_reason_name(left[1].reason), "spoofed"));
+}
+
 /* Out by our address, back to the real one. */
 static void translation(void)
 {
@@ -196,6 +231,7 @@ static void translation(void)
 	p.out = real;
 	sallyport_packets(s, &p, &r, 1, NULL);
 	MUST(r.event == SALLYPORT_ANSWERED && r.rewritten && real[16] == 10 && real[19] == 2 && r.conversation);
+	both_hooks(s, known);
 	sallyport_free(s);
 }
 

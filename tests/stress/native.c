@@ -16,6 +16,40 @@ static void judge(struct bench *b, int thread, const struct sp_engine_packet *p,
 	sp_engine_packet(b->e, p, b->counters[thread], out);
 }
 
+/*
+ * The same at the end of a batch: between the look ahead, which finds its conversation, and the decision lie packets of
+ * strangers, who are refused, and whatever the other threads do meanwhile.
+ */
+#define BEFORE 7
+
+static void judge_batch(struct bench *b, int thread, const struct sp_engine_packet *p, struct sp_engine_result *out)
+{
+	static __thread sp_u32 strange;
+	struct sp_engine_packet in[BEFORE + 1];
+	struct sp_engine_result r[BEFORE + 1];
+	sp_u8 frame[BEFORE][14 + SP_CRAFT_MAX];
+
+	for (int i = 0; i < BEFORE; i++) {
+		struct sp_craft c = { .proto = 17, .payload = 1 };
+		int len;
+
+		craft_ends(&c, 0, 0xc0000200u, 0xc6336402u, (sp_u16)strange++, 1);
+		len = sp_craft(&c, frame[i] + 14);
+		memcpy(frame[i], p->data, 14);
+		in[i] = (struct sp_engine_packet){ .data = frame[i], .len = 14 + (sp_u32)(len > 0 ? len : 0),
+						   .now_ns = p->now_ns, .zone = SP_ZONE_OUTSIDE };
+	}
+	in[BEFORE] = *p;
+	sp_engine_packets(b->e, in, r, BEFORE + 1, b->counters[thread]);
+	for (int i = 0; i < BEFORE; i++) {
+		if (r[i].verdict != SP_PASS)
+			continue;
+		complain("%s: a stranger was let in", b->name);
+		__atomic_fetch_add(&b->failures, 1, __ATOMIC_RELAXED);
+	}
+	*out = r[BEFORE];
+}
+
 static void show_reasons(struct bench *b)
 {
 	printf("      ");
@@ -35,6 +69,7 @@ struct part {
 	void (*run)(struct bench *b, int ms);
 	sp_u32 capacity;
 	int threads, john_inside;
+	judge_fn *judge; /* NULL: packet by packet */
 };
 
 static void run(const struct part *part, int ms)
@@ -46,7 +81,7 @@ static void run(const struct part *part, int ms)
 		return result(0, "%s: no memory", part->name);
 	b->name = part->name;
 	b->e = sp_engine_new(part->capacity, part->john_inside ? SP_CONFIG_GATEWAY : 0, secret);
-	b->judge = judge;
+	b->judge = part->judge ? part->judge : judge;
 	b->threads = part->threads;
 	b->john_inside = part->john_inside;
 	b->now_ns = STRESS_BASE_NS;
@@ -67,14 +102,18 @@ static void run(const struct part *part, int ms)
 int main(int argc, char **argv)
 {
 	static const struct part parts[] = {
-		{ "native: the same connections, John is this machine", tcp_same, 1120, 2, 0 },
-		{ "native: the same connections, John is inside", tcp_same, 1120, 3, 1 },
-		{ "native: each thread its own connections", tcp_disjoint, 1120, 4, 1 },
-		{ "native: one beginning from all threads at once", collide, 1120, 2, 1 },
-		{ "native: nearly full", churn_near_full, 1120, 2, 1 },
-		{ "native: nearly full, a table of two sets", churn_near_full, 56, 3, 0 },
-		{ "native: translation", nat_churn, 1120, 3, 1 },
-		{ "native: translation, nearly full", nat_churn, 280, 3, 1 },
+		{ "native: the same connections, John is this machine", tcp_same, 1120, 2, 0, NULL },
+		{ "native: the same connections, John is inside", tcp_same, 1120, 3, 1, NULL },
+		{ "native: each thread its own connections", tcp_disjoint, 1120, 4, 1, NULL },
+		{ "native: one beginning from all threads at once", collide, 1120, 2, 1, NULL },
+		{ "native: nearly full", churn_near_full, 1120, 2, 1, NULL },
+		{ "native: nearly full, a table of two sets", churn_near_full, 56, 3, 0, NULL },
+		{ "native: translation", nat_churn, 1120, 3, 1, NULL },
+		{ "native: translation, nearly full", nat_churn, 280, 3, 1, NULL },
+		{ "batches: the same connections, John is inside", tcp_same, 1120, 3, 1, judge_batch },
+		{ "batches: one beginning from all threads at once", collide, 1120, 2, 1, judge_batch },
+		{ "batches: nearly full", churn_near_full, 1120, 2, 1, judge_batch },
+		{ "batches: translation, nearly full", nat_churn, 280, 3, 1, judge_batch },
 	};
 	const int ms = argc > 1 ? atoi(argv[1]) : 2000;
 

@@ -17,8 +17,10 @@ static const sp_u8 ours[4] = { 203, 0, 113, 7 }; /* the address that is translat
 
 struct batch {
 	sp_u8 bytes[MOST][ROOM], out[2][MOST][ROOM];
+	sp_u8 left[2][MOST][ROOM]; /* through both hooks: after the second one */
 	struct sp_engine_packet in[MOST];
-	struct sp_engine_result result[2][MOST];
+	struct sp_engine_way way[MOST];
+	struct sp_engine_result result[2][MOST], last[2][MOST];
 	sp_u64 events[2]; /* a digest */
 	sp_u64 random, now_ns;
 	sp_u32 n;
@@ -227,6 +229,120 @@ static void reached(sp_u64 (*reasons)[2], sp_u32 translates)
 		fail_msg("nothing was translated");
 }
 
+/* ---- through both hooks ---------------------------------------------------------------------------------------- */
+
+/* All come in; most leave at the other side. */
+static void draw_way(struct batch *b, sp_u32 i)
+{
+	static const sp_u8 zones[] = { SP_ZONE_NONE, SP_ZONE_INSIDE, SP_ZONE_OUTSIDE };
+	struct sp_engine_packet *in = &b->in[i];
+	const sp_u32 other = b->bytes[i][26] == 10 ? SP_ZONE_OUTSIDE : SP_ZONE_INSIDE; /* of who is inside */
+
+	in->hook = SP_HOOK_INGRESS;
+	in->forwarded = in->zone_from = 0;
+	in->zone = other == SP_ZONE_OUTSIDE ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE;
+	b->way[i] = (struct sp_engine_way){ .ifindex = 1 + i % 3, .zone = (sp_u8)(draw(b, 8) ? other : zones[draw(b, 3)]) };
+}
+
+/* What sp_engine_forward() promises, in calls for one packet. */
+static void through_one(struct sp_engine *e, struct batch *b, sp_u32 i)
+{
+	const struct sp_engine_packet *in = &b->in[i];
+	struct sp_engine_packet out = *in;
+
+	sp_engine_packet(e, in, NULL, &b->result[0][i]);
+	b->last[0][i] = b->result[0][i];
+	if (b->result[0][i].verdict != SP_PASS || !b->way[i].zone)
+		return;
+	out.data = b->result[0][i].rewritten ? in->out : in->data;
+	out.hook = SP_HOOK_EGRESS;
+	out.forwarded = 1;
+	out.zone_from = in->zone;
+	out.zone = b->way[i].zone;
+	out.ifindex = b->way[i].ifindex;
+	out.out = b->left[0][i];
+	memset(&b->last[0][i], 0, sizeof(b->last[0][i]));
+	sp_engine_packet(e, &out, NULL, &b->last[0][i]);
+}
+
+static void route(void *arg, const struct sp_engine_packet *p, const void *data, struct sp_engine_way *way)
+{
+	struct batch *b = arg;
+	const size_t i = (size_t)(p - b->in);
+
+	assert_true(data == b->in[i].data || (data == p->out && p->out == b->out[1][i]));
+	*way = b->way[i];
+	way->out = b->left[1][i];
+}
+
+static void through(sp_forward_fn *run, sp_u32 most, sp_u64 seed)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+	sp_u64 reasons[SP_REASON_COUNT][2] = {};
+	struct sp_engine *x, *y;
+
+	assert_non_null(b);
+	b->random = seed;
+	b->now_ns = 86400 * SP_NS_PER_S;
+	x = engine(b, 0, 1);
+	y = engine(b, 1, 1);
+	for (int round = 0; round < ROUNDS; round++) {
+		struct sp_engine_way asked[MOST] = {};
+		struct sp_engine_through t = { b->in, b->way, b->result[1], b->last[1], NULL, b };
+
+		b->n = 1 + draw(b, most);
+		memset(b->result, 0, sizeof(b->result));
+		memset(b->last, 0, sizeof(b->last));
+		for (sp_u32 i = 0; i < b->n; i++) {
+			if (i && !draw(b, 10))
+				draw_error(b, i);
+			else
+				draw_packet(b, i);
+			draw_way(b, i);
+			b->in[i].out = b->out[0][i];
+			through_one(x, b, i);
+			b->in[i].out = b->out[1][i];
+			b->way[i].out = b->left[1][i];
+		}
+		if (round & 1) {
+			t.route = route;
+			t.way = asked;
+		}
+		run(y, &t, b->n, y->counters);
+		same(b, x, y, reasons);
+		for (sp_u32 i = 0; i < b->n; i++) {
+			const struct sp_engine_result *r = &b->last[0][i];
+
+			assert_memory_equal(r, &b->last[1][i], sizeof(*r));
+			if (r->reason == SP_R_FORWARDED && r->rewritten)
+				assert_memory_equal(b->left[0][i], b->left[1][i], b->in[i].len);
+			reasons[r->reason][r->rewritten]++;
+		}
+	}
+	same_rest(x, y);
+	reached(reasons, 1);
+	sp_engine_free(x);
+	sp_engine_free(y);
+	free(b);
+}
+
+static void through_plain(void **state)
+{
+	through(sp_forward_plain, 40, 21);
+	through(sp_forward_alone, 40, 22);
+	through(sp_engine_forward, MOST, 23);
+}
+
+static void through_wide(void **state)
+{
+	if (!sp_batch_has_wide())
+		skip();
+	through(sp_forward_wide, 40, 24);
+	through(sp_forward_wide_alone, 40, 25);
+}
+
+/* ---- batches ------------------------------------------------------------------------------------------------------ */
+
 static void as_one_by_one(sp_batch_fn *run, sp_u32 translates, sp_u32 most, sp_u64 seed)
 {
 	struct batch *b = calloc(1, sizeof(*b));
@@ -325,6 +441,8 @@ struct unit_result unit_batch(void)
 		cmocka_unit_test(wide),
 		cmocka_unit_test(wide_alone),
 		cmocka_unit_test(chosen),
+		cmocka_unit_test(through_plain),
+		cmocka_unit_test(through_wide),
 		cmocka_unit_test(counters),
 	};
 
