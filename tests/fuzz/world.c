@@ -200,7 +200,8 @@ static void say(const struct world *w, const struct passage *p)
 	for (int i = 0; i < 2 && look_at(&l, f[i]->b, f[i]->len); i++)
 		fprintf(stderr, " %s%u %u.%u.%u.%u..%u:%u > %u.%u.%u.%u..%u:%u%s%s", i ? "=> " : "proto ", l.e.proto,
 			l.e.src[0], l.e.src[1], l.e.src[2], l.e.src[3], l.e.src[15], l.e.sport, l.e.dst[0],
-			l.e.dst[1], l.e.dst[2], l.e.dst[3], l.e.dst[15], l.e.dport, l.is_frag ? " piece" : "", l.is_error ? " error" : "");
+			l.e.dst[1], l.e.dst[2], l.e.dst[3], l.e.dst[15], l.e.dport, l.is_frag ? " piece" : "",
+			l.is_error ? " error" : "");
 	fprintf(stderr, " %s", sp_reason_name(p->r[0].reason));
 	fprintf(stderr, p->forwarded ? ", %s\n" : "\n", sp_reason_name(p->r[1].reason));
 }
