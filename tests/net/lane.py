@@ -238,13 +238,13 @@ class Stream:
 class Talk:
     """Datagrams between john and the web server, of one kind; an answered conversation from the beginning."""
 
-    def __init__(self, lab, kind, port):
+    def __init__(self, lab, kind, port, source=None):
         self.lab, self.kind, self.port = lab, kind, port
         family = FAMILY[family_of(kind)]
         self.server = lab.web.socket(family, socket.SOCK_DGRAM)
         self.server.bind((WEB[kind], port))
         self.client = lab.john.socket(family, socket.SOCK_DGRAM)
-        self.client.bind((JOHN[kind], port + 1000))
+        self.client.bind((source or JOHN[kind], port + 1000))
         self.client.connect((WEB[kind], port))
         self.client.setsockopt(*((socket.IPPROTO_IP, IP_RECVERR) if family == socket.AF_INET else
                                  (socket.IPPROTO_IPV6, IPV6_RECVERR)), 1)
@@ -304,6 +304,15 @@ class Talk:
         assert grown["ba".index(by)] == 0, f"not only by {by}: {grown}"
         if self.lab.way == "lane" and not askew:
             assert self.lab.taken() - taken >= (1 + both) * n * 3 // 4, "they did not take the lane"
+
+    def way(self, n=4):
+        """By whom do these go: "a" or "b"?"""
+        before = self.lab.seen()
+        for i in range(n):
+            assert self.there() and self.back(), f"datagram {i} did not arrive"
+        grown = tuple(now - then for now, then in zip(self.lab.seen(), before))
+        assert grown in ((n, 0), (0, n)), grown
+        return "a" if grown[0] else "b"
 
     def told(self, seconds=3.0):
         """The error that a datagram brings back, or None."""

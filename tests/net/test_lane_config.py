@@ -257,3 +257,21 @@ def test_an_interface_that_changes_its_zone(plain, way):
         assert lab.lanes() == (ALL if way == "lane" else NONE)
         lab.put(line)
         talk.goes(by="b")
+
+
+def test_places_that_are_used_again(lab):
+    """A conversation that takes the place of another in the table goes its own way, not that of the one before."""
+    lab.up("--mode", "xdp", "--flows", 56, lines=["express on"])
+    lab.way = "lane"
+    lab.fw.run("ip", "route", "add", "default", "via", "5.5.0.3", "dev", "wan0", "table", 80)
+    lab.fw.run("ip", "rule", "add", "iif", "lan0", "dport", "7480-7489", "lookup", "80", "prio", "80")
+    try:
+        for n in range(10):
+            for kind in ("public", "translated"):
+                for port, by in ((7480 + n, "b"), (7490 + n, "a")):
+                    with Talk(lab, kind, port) as talk:
+                        assert talk.way() == by
+                    lab.sally("flows", "kill", "--all")
+    finally:
+        lab.fw.run("ip", "rule", "del", "prio", "80")
+        lab.fw.run("ip", "route", "flush", "table", 80)
