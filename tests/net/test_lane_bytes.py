@@ -48,7 +48,7 @@ def took_the_lane(lab, before, least):
 @pytest.mark.parametrize("outside", SIZES)
 @pytest.mark.parametrize("inside", SIZES)
 def test_files(lab, inside, outside):
-    """Both ways, and datagrams that just fit, just not, and come in pieces. Neither end knows the narrowest part of the way."""
+    """Both ways, and datagrams that just fit, just not, and come in pieces. Neither end knows how narrow the way is."""
     lab.widths(inside, outside)
     data = os.urandom(300_000)
     narrow = min(inside, outside)
