@@ -184,7 +184,8 @@ def listening(net, role, proto, port):
 
 def by_turns(variants, make, jobs, rounds):
     """Every job with every variant in every round, in another order each time: {(variant, metric): [a value a round]}."""
-    nets, found = {}, {}
+    nets = {}
+    found = {(name, metric): [] for name in variants for metrics, _ in jobs for metric in metrics}
     try:
         for name, what in variants.items():
             nets[name] = make(what)
@@ -194,7 +195,7 @@ def by_turns(variants, make, jobs, rounds):
             for metrics, job in jobs:
                 for name in names if turn % 2 else reversed(names):
                     for metric, value in zip(metrics, job(nets[name])):
-                        found.setdefault((name, metric), []).append(value)
+                        found[name, metric].append(value)
         return found
     finally:
         for net in nets.values():

@@ -62,6 +62,10 @@ def beside(found, name, metric):
     return round(statistics.median(a / b for a, b in pairs), 3)
 
 
+def number(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def part(name, found, module):
     """The tables of a part, as text."""
     if name == "packets":
@@ -78,7 +82,7 @@ def part(name, found, module):
             for metric in metrics:
                 values = found.get((variant, metric))
                 ratio = beside(found, variant, metric) if values and ratios else None
-                cells += f"{statistics.median(values):12.5g}" if values else " " * 12
+                cells += f"{number(statistics.median(values)):>12}" if values else " " * 12
                 cells += f" ({ratio:.3f})" if ratio else " " * 8
             lines.append(f"{variant:{width}}{cells}".rstrip())
     return "\n".join(lines)
