@@ -377,7 +377,8 @@ struct sp_test {
 	sp_u8 forwarded; /* at egress: 1 if it came in at a guarded interface */
 	sp_u8 zone_to; /* zone that the packet's destination is in; SP_ZONE_NONE: see sp_side_zone() */
 	sp_u8 zone_from; /* at egress, forwarded: zone of the interface where it came in */
-	sp_u8 pad_[2];
+	sp_u8 express; /* 1: interfaces that are known are in their own zones, and take part in the express lane */
+	sp_u8 pad_;
 	sp_u32 me_inside4; /* this machine's address inside, raw; 0: none */
 	sp_u32 me_outside4; /* and outside, beside those that it translates to; 0: none */
 	sp_u32 dmz4_net, dmz4_mask; /* IPv4 network of zone SP_ZONE_COUNT (the first of one's own); mask 0: none */

@@ -8,7 +8,8 @@ CAPTURES_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/captures/*.c))
 CAPTURES_RUN = $(B)/captures --captures $(CAPTURES) --differences tests/captures/differences.tsv
 
 # the engines under test are those of the scenarios
-$(B)/captures: $(CAPTURES_OBJ) $(B)/tests/scenario/native.o $(B)/tests/scenario/kernel.o $(B)/libhost.a
+SCENARIO_ENGINES := $(patsubst %,$(B)/tests/scenario/%.o,native kernel lane)
+$(B)/captures: $(CAPTURES_OBJ) $(SCENARIO_ENGINES) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: check-captures captures-update

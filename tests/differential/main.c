@@ -32,7 +32,7 @@ struct suite {
 
 static const char usage[] =
 	"usage: differential [--engine NAME]... [--sequences N] [--seed S] [--out DIR] [--verbose]\n"
-	"  --engine NAME   compared with native: tc, xdp, wrong (has a fault); default tc and xdp, in turn\n"
+	"  --engine NAME   tc, xdp, lane, or wrong (has a fault): compared with native; default tc, xdp, lane in turn\n"
 	"  --sequences N   so many (default 1000), in batches of 100\n"
 	"  --seed S        of the first batch (default 1); the next ones follow\n"
 	"  --linux RULES   compared with native: nftables and conntrack; differences must be explained by that table\n"
@@ -204,6 +204,9 @@ static void report(const struct suite *su)
 	printf("differential: %llu sequences, %llu packets, ", su->sequences, su->packets);
 	if (!su->against)
 		printf("%u of %u reasons, ", reasons, SP_REASON_COUNT - 1u);
+	for (int i = 0; i < su->engines; i++)
+		if (su->other[i]->ops == &tengine_lane)
+			printf("%llu took the lane, ", su->other[i]->lane_count);
 	printf("%u differences%s, %.0f s of processor time\n", su->cases, su->against ? " that nobody has explained" : "",
 	       processor_s());
 	if (su->against)
@@ -219,7 +222,7 @@ int main(int argc, char **argv)
 		{ "survey", no_argument, NULL, 'S' },	    { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const char *const usual[] = { "tc", "xdp" };
+	static const char *const usual[] = { "tc", "xdp", "lane" };
 	const char *names[ENGINES_MAX];
 	struct suite su = { .out = "." };
 	sp_u64 wanted = 1000, seed = 1;
@@ -245,7 +248,7 @@ int main(int argc, char **argv)
 			return fputs(usage, c == 'h' ? stdout : stderr), c == 'h' ? 0 : 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	rc = rules ? open_linux(&su, rules, survey) : open_engines(&su, n ? names : usual, n ? n : 2);
+	rc = rules ? open_linux(&su, rules, survey) : open_engines(&su, n ? names : usual, n ? n : 3);
 	for (; !rc && su.sequences < wanted && su.cases < CASES_MAX; seed++) {
 		const int size = wanted - su.sequences < SEQ_PER_BATCH ? (int)(wanted - su.sequences) : SEQ_PER_BATCH;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One face for every engine under test: the native one, the kernel's TC programs, the kernel's XDP program.
+ * One face for every engine under test: the native one, the kernel's TC programs, the kernel's XDP program, and the latter
+ * with the express lane.
  *
  * All of them work on the same arrays (struct sp_tables: allocated by the native engine, memory-mapped from the
  * kernel's maps), so flows are listed, found, killed and adopted through `core` in the same way everywhere:
@@ -52,15 +53,19 @@ struct tengine {
 	struct sp_engine *core; /* core->t: the tables; core->side: the inside networks, kept by reset */
 	sp_u32 capacity_max;
 	/*
-	 * What the reason of the next packet will probably be; 0: nobody knows. Then only that counter is read, if it grew by
-	 * one: whether another one did, too, is for tables_compare() to see.
+	 * What the reason of the next packet will probably be; 0: nobody knows. If its counter grew by one, no other one is
+	 * read: whether another one grew, too, is for tables_compare() to see.
 	 */
 	sp_u8 likely;
+	/* "lane": the last packet that came in left at once; the next call shows how. What it was in between is not seen. */
+	sp_u8 took_lane;
+	sp_u64 lane_count; /* that did so far */
 };
 
 extern const struct tengine_ops tengine_native;
 extern const struct tengine_ops tengine_tc;
 extern const struct tengine_ops tengine_xdp;
+extern const struct tengine_ops tengine_lane; /* needs a network namespace of its own */
 
 /* By name; NULL: no such engine. */
 const struct tengine_ops *tengine_by_name(const char *name);

@@ -4,6 +4,7 @@
  *
  *	tc	sp_tc_in at ingress, sp_tc_out at egress
  *	xdp	sp_xdp_in at ingress, sp_tc_out at egress, on the same maps
+ *	lane	the same between two interfaces that take part in the express lane, see lane.c
  *
  * The programs are loaded with sp_test_mode: clock, zone and hook come from the map sp_test, which is memory-mapped or
  * written before each packet. Nothing is attached or pinned; everything goes when the process does.
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "engine_api.h"
+#include "lane.h"
 #include "packet.h"
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
@@ -37,6 +39,7 @@ struct kernel {
 	sp_u32 has_image; /* bits of slots */
 	void *maps[MAPS];
 	size_t map_len[MAPS];
+	struct lane lane; /* of the engine "lane" */
 };
 
 static const sp_u64 test_secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
@@ -246,8 +249,10 @@ static struct tengine *kernel_open(sp_u32 capacity_max, const struct tengine_ops
 		sp_config_init(&c, capacity_max, 0, test_secret);
 		k->sets_max = c.sets;
 		rc = load(k, c.sets, &what);
-		if (!rc && ops == &tengine_xdp)
+		if (!rc && ops != &tengine_tc)
 			rc = load_xdp(k, &what);
+		if (!rc && ops == &tengine_lane)
+			rc = lane_open(&k->lane, bpf_map__fd(k->tc->maps.sp_ifaces), &what);
 	}
 	if (!rc) {
 		what = "map the tables";
@@ -279,6 +284,11 @@ static struct tengine *xdp_open(sp_u32 capacity_max, char *err, size_t err_len)
 	return kernel_open(capacity_max, &tengine_xdp, err, err_len);
 }
 
+static struct tengine *lane_engine_open(sp_u32 capacity_max, char *err, size_t err_len)
+{
+	return kernel_open(capacity_max, &tengine_lane, err, err_len);
+}
+
 static int write_test(struct kernel *k, const struct sp_engine_packet *p)
 {
 	struct sp_test test = k->t.core->side;
@@ -290,6 +300,7 @@ static int write_test(struct kernel *k, const struct sp_engine_packet *p)
 	test.bare_ip = p->bare_ip;
 	test.forwarded = p->forwarded;
 	test.zone_from = p->zone_from;
+	test.express = k->lane.open && p->hook == SP_HOOK_INGRESS;
 	return bpf_map_update_elem(k->test_fd, &zero, &test, BPF_ANY) ? -errno : 0;
 }
 
@@ -299,8 +310,13 @@ static int run_program(struct kernel *k, const struct sp_engine_packet *p, int a
 				 .gso_size = p->gso_segs > 1 ? 1448 : 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->data, .data_size_in = p->len, .data_out = out,
 		    .data_size_out = PKT_MAX, .repeat = 1);
+	struct xdp_md md = { .data_end = p->len, .ingress_ifindex = lane_ifindex(&k->lane, p->zone) };
 	struct bpf_program *prog;
 
+	if (at_xdp && md.ingress_ifindex) {
+		o.ctx_in = &md;
+		o.ctx_size_in = sizeof(md);
+	}
 	if (at_xdp)
 		prog = k->xdp->progs.sp_xdp_in;
 	else
@@ -348,7 +364,7 @@ static int find_reason(struct kernel *k, struct sp_engine_result *out)
 	for (int i = 0; i < SP_REASON_COUNT; i++) {
 		sp_u64 grown = now[i].packets - k->before[i].packets;
 
-		if (!grown)
+		if (!grown || (i == SP_R_EXPRESS && k->lane.open))
 			continue;
 		if (found >= 0)
 			return -EPROTO;
@@ -368,6 +384,11 @@ static int kernel_judge(struct tengine *t, const struct sp_engine_packet *p, sp_
 	sp_u32 retval = 0;
 
 	memset(result, 0, sizeof(*result));
+	if (t->took_lane && p->hook == SP_HOOK_EGRESS) {
+		t->took_lane = 0;
+		return lane_show(&k->lane, p, out, result);
+	}
+	t->took_lane = 0;
 	if (p->len < 14 || (at_xdp && p->gso_segs > 1))
 		return -ENOTSUP;
 	rc = write_test(k, p);
@@ -375,6 +396,12 @@ static int kernel_judge(struct tengine *t, const struct sp_engine_packet *p, sp_
 		rc = run_program(k, p, at_xdp, out, &retval);
 	if (rc)
 		return rc;
+	if (at_xdp && retval == XDP_REDIRECT && k->lane.open) {
+		lane_keep(&k->lane, out, p->len);
+		t->took_lane = 1;
+		t->lane_count++;
+		retval = XDP_PASS;
+	}
 	if (at_xdp && retval != XDP_PASS && retval != XDP_DROP)
 		return -EPROTO;
 	if (!at_xdp && retval != TC_ACT_OK && retval != TC_ACT_SHOT && retval != (sp_u32)TC_ACT_UNSPEC)
@@ -401,4 +428,25 @@ const struct tengine_ops tengine_xdp = {
 	.judge = kernel_judge,
 	.image = kernel_image,
 	.counters = kernel_counters,
+};
+
+/* What takes the lane is counted as such where it is counted as forwarded otherwise. */
+static int lane_counters(struct tengine *t, struct sp_counter out[SP_REASON_COUNT])
+{
+	const int rc = kernel_counters(t, out);
+
+	out[SP_R_FORWARDED].packets += out[SP_R_EXPRESS].packets;
+	out[SP_R_FORWARDED].bytes += out[SP_R_EXPRESS].bytes;
+	memset(&out[SP_R_EXPRESS], 0, sizeof(out[0]));
+	return rc;
+}
+
+const struct tengine_ops tengine_lane = {
+	.name = "lane",
+	.open = lane_engine_open,
+	.close = kernel_close,
+	.reset = kernel_reset,
+	.judge = kernel_judge,
+	.image = kernel_image,
+	.counters = lane_counters,
 };

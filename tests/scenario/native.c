@@ -11,7 +11,7 @@ static const sp_u64 test_secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908
 
 const struct tengine_ops *tengine_by_name(const char *name)
 {
-	static const struct tengine_ops *const all[] = { &tengine_native, &tengine_tc, &tengine_xdp };
+	static const struct tengine_ops *const all[] = { &tengine_native, &tengine_tc, &tengine_xdp, &tengine_lane };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (!strcmp(all[i]->name, name))
