@@ -4,6 +4,7 @@
 #include "../port/port_bpf.h"
 
 #include "../core/express.h"
+#include "../port/shed_bpf.h"
 
 #define SP_MAC 6
 
@@ -52,9 +53,12 @@ SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 SEC("xdp.frags")
 int sp_xdp_in(struct xdp_md *ctx)
 {
-	struct sp_pkt *p = sp_door(ctx->ingress_ifindex, SP_HOOK_INGRESS);
+	struct sp_pkt *p;
 	sp_u32 reason;
 
+	if (sp_shed_xdp(ctx))
+		return XDP_DROP;
+	p = sp_door(ctx->ingress_ifindex, SP_HOOK_INGRESS);
 	if (!p)
 		return XDP_PASS;
 	p->frame_len = (sp_u32)bpf_xdp_get_buff_len(ctx);

@@ -88,8 +88,8 @@ rest:
 
 #ifdef SP_XDP
 /*
- * The question, sent back by the driver at once: a flood of SYNs is worth no buffer of the stack. Of plain SYNs, and where the
- * driver can send what XDP gives it. XDP_PASS: nothing was changed, it goes the other way.
+ * The question, sent back by the driver at once: a flood of SYNs is worth no buffer of the stack. Of plain SYNs, and where
+ * the driver can send what XDP gives it. XDP_PASS: nothing was changed, it goes the other way.
  */
 SP_GLOBAL int sp_ask_xdp(struct xdp_md *ctx, struct sp_pkt *p, struct sp_refusal *r)
 {

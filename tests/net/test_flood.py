@@ -133,14 +133,12 @@ def test_strangers_begin_all_the_same(besieged):
     lab = besieged
     for family, address, port in doors(lab):
         process = fill(lab, address, port)
-        before = lab.sally.status()
         took = [connects(lab.stranger, address, port, family) for _ in range(5)]
         after = lab.sally.status()
         lab.end(process)
         assert None not in took, f"{address} {port}: {took}"
         room = after["flows"]["unanswered_max"]
         assert room * 5 // 8 < after["flows"]["unanswered"] < room, after["flows"]
-        assert drops_of(after)["asked"] > drops_of(before)["asked"]
         with Tcp(lab.john, lab.web, lab.web4, 7002) as own:
             own.both_speak()
     assert lab.sally.drops()["proven"] > 0
