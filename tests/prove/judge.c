@@ -14,7 +14,9 @@ int main(void)
 	sp_judge_turned(p);
 	sp_sweep_timed(&world_state[any_bit()], any_u64);
 	p = world_packet(&packet);
-	sp_proven(p);
+	sp_proven(p, any_u32);
+	p = world_packet(&packet);
+	sp_shed(p);
 	p = world_packet(&packet);
 	sp_prove(p);
 	p = world_packet(&packet);
