@@ -13,7 +13,7 @@ SEED ?= 1
 $(B)/differential: $(DIFFERENTIAL_OBJ) $(POLICY_OBJ) $(B)/libhost.a
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-.PHONY: check-differential differential differential-linux
+.PHONY: check-differential differential differential-linux differences
 check-differential: $(B)/differential $(B)/scenario ## sequences of packets on every engine: a few seconds' worth
 	DIFFERENTIAL=$(abspath $(B))/differential SCENARIO=$(abspath $(B))/scenario \
 		$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/differential
@@ -25,3 +25,6 @@ differential-linux: $(B)/differential ## the same beside nftables and conntrack,
 
 differential: $(B)/differential ## N sequences of packets (N=..., SEED=...) on every engine; what is found is made small
 	nice -n 10 $(B)/differential --sequences $(N) --seed $(SEED) --out $(B)
+
+differences: $(B)/differential ## count the differences from Linux anew, and write docs/differences.md
+	$(PYTHON) tests/differential/write_doc.py $(B)/differential 100000

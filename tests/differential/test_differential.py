@@ -72,6 +72,13 @@ def test_each_line_of_the_table_names_what_decides():
         assert re.search(r"RFC \d+ (\d|REC-|REQ-)|RFC 768|RFC 792", rule[6]) or "the same:" in rule[6], rule
 
 
+def test_the_documentation_has_each_line():
+    doc = RULES.parent.parent.parent.joinpath("docs", "differences.md").read_text()
+    for line in RULES.read_text().split("\n"):
+        name, *_, why = line.split("\t") if line and not line.startswith("#") else [""] * 2
+        assert not name or (f"| {name} |" in doc and why in doc), f"{name}: make differences"
+
+
 def test_a_table_that_is_broken_is_refused(tmp_path):
     rules = tmp_path / "rules.tsv"
     rules.write_text("name\tP\tD\t*\n")
