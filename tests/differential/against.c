@@ -89,7 +89,7 @@ static int read_rules(struct against *a, const char *path, char *err, size_t err
 	return rc;
 }
 
-struct against *against_new(const char *rules, char *err, size_t err_len)
+int against_new(struct against **out, const char *rules, char *err, size_t err_len)
 {
 	struct against *a = calloc(1, sizeof(*a));
 
@@ -97,16 +97,17 @@ struct against *against_new(const char *rules, char *err, size_t err_len)
 		abort();
 	if (read_rules(a, rules, err, err_len)) {
 		free(a);
-		return NULL;
+		return -EINVAL;
 	}
 	for (int i = 0; i < 2; i++) {
 		a->box[i] = linux_new(i, err, err_len);
 		if (!a->box[i]) {
 			against_free(a);
-			return NULL;
+			return -ENODEV;
 		}
 	}
-	return a;
+	*out = a;
+	return 0;
 }
 
 void against_free(struct against *a)
@@ -232,10 +233,10 @@ int against_batch(struct against *a, struct tengine *native, const struct batch 
 	return -1;
 }
 
-void against_report(const struct against *a, FILE *f)
+void against_report(const struct against *a, int all, FILE *f)
 {
 	fprintf(f, "%llu packets; %llu compared, of which %llu the same\n", a->steps, a->compared, a->same);
-	for (int i = 0; i < a->rules; i++) {
+	for (int i = 0; all && i < a->rules; i++) {
 		const struct rule *r = &a->rule[i];
 
 		fprintf(f, "%-30s %-2s %c %8llu packets, %8llu later, seed %llu\n", r->name, r->linux_says, r->ours,

@@ -9,8 +9,8 @@
 
 struct against;
 
-/* Makes both gateways and reads the table. NULL: err says why. */
-struct against *against_new(const char *rules, char *err, size_t err_len);
+/* Reads the table and makes both gateways. 0; -EINVAL: the table is broken; -ENODEV: Linux can not do it; err says why. */
+int against_new(struct against **out, const char *rules, char *err, size_t err_len);
 void against_free(struct against *a);
 
 /* From now on differences that no rule explains are counted by kind, and reported; for who writes rules. */
@@ -22,6 +22,7 @@ void against_survey(struct against *a);
  */
 int against_batch(struct against *a, struct tengine *native, const struct batch *b, int count, char *what, size_t len);
 
-void against_report(const struct against *a, FILE *f);
+/* all: also each rule. */
+void against_report(const struct against *a, int all, FILE *f);
 
 #endif

@@ -13,6 +13,9 @@ RULES = pathlib.Path(__file__).with_name("differences.tsv")
 SCENARIO = os.environ.get("SCENARIO", "build/scenario")
 
 
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 and os.environ.get("CI") != "true", reason="needs root")
+
+
 def run(*args):
     return subprocess.run([DIFFERENTIAL, *map(str, args)], capture_output=True, text=True, timeout=300)
 

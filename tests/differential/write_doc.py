@@ -30,11 +30,11 @@ def rows(report):
 
 
 def main(differential, sequences):
-    done = subprocess.run([differential, "--linux", RULES, "--sequences", sequences],
+    done = subprocess.run([differential, "--linux", RULES, "--sequences", sequences, "--verbose"],
                           capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stdout)
-    said = re.search(r"^differential: (\d+) sequences.*\n(\d+) packets; (\d+) compared, of which (\d+) the same$",
+    said = re.search(r"^differential: (\d+) sequences[^\n]*\n(\d+) packets; (\d+) compared, of which (\d+) the same$",
                      done.stdout, re.M)
     n, packets, compared, same = map(int, said.groups())
     text = (f"{n:,} sequences, seeds 1 to {n // 100}: {packets:,} packets. {compared:,} could be compared, {same:,} of them "
