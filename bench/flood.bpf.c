@@ -164,6 +164,8 @@ int flood_send(struct xdp_md *ctx)
 		__builtin_memcpy(data + ETH_HLEN + 20, l4, FLOOD_L4);
 	else if (data + FLOOD_FRAME6 <= end)
 		__builtin_memcpy(data + ETH_HLEN + 40, l4, FLOOD_L4);
+	if (bpf_xdp_adjust_tail(ctx, -FLOOD_TAIL))
+		return XDP_ABORTED;
 	return (int)bpf_redirect(orders.out, 0);
 }
 

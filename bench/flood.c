@@ -39,13 +39,25 @@ static unsigned long long now_ns(void)
 	return (unsigned long long)t.tv_sec * 1000000000ull + (unsigned long long)t.tv_nsec;
 }
 
+static unsigned int frame_len(const struct flood *f)
+{
+	return (f->bss->orders.family == 4 ? FLOOD_FRAME4 : FLOOD_FRAME6) + FLOOD_TAIL;
+}
+
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* ---- fast: the kernel sends what the program makes, page after page ------------------------------------------------- */
 
 static int live_frames(struct flood *f, unsigned long n)
 {
-	char frame[FLOOD_FRAME6] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame,
-		    .data_size_in = f->bss->orders.family == 4 ? FLOOD_FRAME4 : FLOOD_FRAME6, .repeat = (int)n,
+	char frame[FLOOD_FRAME6 + FLOOD_TAIL] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = frame_len(f), .repeat = (int)n,
 		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH);
 
 	return bpf_prog_test_run_opts(bpf_program__fd(f->progs.flood_send), &o);
@@ -68,9 +80,8 @@ static int flood_fast(struct flood *f, unsigned long rate, unsigned long long en
 
 static int one_frame(struct flood *f, int sock, const struct sockaddr_ll *to)
 {
-	char in[FLOOD_FRAME6] = { 0 }, out[FLOOD_FRAME6];
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = in,
-		    .data_size_in = f->bss->orders.family == 4 ? FLOOD_FRAME4 : FLOOD_FRAME6, .data_out = out,
+	char in[FLOOD_FRAME6 + FLOOD_TAIL] = { 0 }, out[sizeof(in)];
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = in, .data_size_in = frame_len(f), .data_out = out,
 		    .data_size_out = sizeof(out), .repeat = 1);
 	int rc = bpf_prog_test_run_opts(bpf_program__fd(f->progs.flood_send), &o);
 
@@ -118,8 +129,8 @@ static int flood(struct flood *f, unsigned long rate, double seconds)
 	const double took = (double)(now_ns() - start) / 1e9;
 
 	if (!rc)
-		printf("{\"sent\": %u, \"seconds\": %.3f, \"rate\": %.0f}\n", f->bss->orders.next, took,
-		       f->bss->orders.next / took);
+		printf("{\"sent\": %u, \"seconds\": %.3f, \"rate\": %.0f, \"cpu\": %.3f}\n", f->bss->orders.next, took,
+		       f->bss->orders.next / took, cpu_s());
 	return rc;
 }
 
@@ -164,8 +175,8 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (argc != 11) {
-		fprintf(stderr, "usage: flood DEV FROM-MAC TO-MAC syn|ack|rst|udp|piece|ping SOURCE HOW-MANY TARGET PORT RATE "
-			"SECONDS\n");
+		fprintf(stderr, "usage: flood DEV FROM-MAC TO-MAC syn|ack|rst|udp|piece|ping SOURCE HOW-MANY TARGET PORT "
+			"RATE SECONDS\n");
 		return 2;
 	}
 	rc = read_orders(&orders, argv);

@@ -6,6 +6,11 @@
 #define FLOOD_L4 24 /* bytes from the transport header on, whatever the kind */
 #define FLOOD_FRAME4 (14 + 20 + FLOOD_L4 + 2) /* bytes of a frame; two of padding, as short frames have */
 #define FLOOD_FRAME6 (14 + 40 + FLOOD_L4)
+/*
+ * Taken off the end of every frame: one that comes back shorter than it went (it was answered in its place) is given its
+ * length again only if the program changes it.
+ */
+#define FLOOD_TAIL 4
 
 enum flood_kind { FLOOD_SYN, FLOOD_ACK, FLOOD_RST, FLOOD_UDP, FLOOD_PIECE, FLOOD_PING, FLOOD_KINDS };
 

@@ -127,7 +127,7 @@ SP_GLOBAL int sp_ask_xdp(struct xdp_md *ctx, struct sp_pkt *p, struct sp_refusal
 	    bpf_xdp_store_bytes(ctx, SP_ETH_LEN + base, &out, sizeof(out)) ||
 	    bpf_xdp_adjust_tail(ctx, (int)(SP_ETH_LEN + base + sizeof(out)) - (int)p->frame_len))
 		return XDP_DROP;
-	/* not XDP_TX: a veth wakes the other end for that only if there is a program, and its queue stays full for everybody */
+	/* not XDP_TX: for that a veth wakes the other end only if it has a program; its queue stays full for everybody */
 	return (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 

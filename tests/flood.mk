@@ -12,3 +12,8 @@ $(B)/bench/flood.skel.h: $(B)/bench/flood.bpf.o
 
 $(B)/bench/flood: bench/flood.c bench/flood.h $(B)/bench/flood.skel.h
 	$(CC) $(ALL_CFLAGS) -I$(B)/bench -o $@ $< -lbpf
+
+.PHONY: flood-curve
+flood-curve: $(B)/sally $(B)/bench/flood ## what a flood of SYNs leaves for others, beside nftables (root; ten minutes)
+	SALLY=$(abspath $(B)/sally) FLOOD=$(abspath $(B)/bench/flood) $(PYTHON) -B bench/flood_curve.py \
+		--svg docs/floods.svg --json docs/bench/floods.json
