@@ -49,7 +49,8 @@ def table(found):
                           f"{'':30} {'flows':>9} {'ns/packet':>10} {'spread':>7} {'Mpps':>7}  beside nftables"]
             last = (r["kind"], r["flows"])
         ratio = f"{r['times_nftables']:.2f} times" if r["times_nftables"] else ""
-        lines.append(f"{r['name']:30} {r['flows']:9} {r['ns']:10.0f} {r['spread_percent']:6.1f}% {r['mpps']:7.3f}  {ratio}")
+        columns = f"{r['flows']:9} {r['ns']:10.0f} {r['spread_percent']:6.1f}% {r['mpps']:7.3f}"
+        lines.append(f"{r['name']:30} {columns}  {ratio}".rstrip())
     return "\n".join(lines)
 
 
@@ -103,7 +104,7 @@ def first_line(*argv):
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(), "kernel": os.uname().release,
+    return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(), "kernel": os.uname().release.split("-")[0],
             "load": os.getloadavg()[0], "nftables": first_line("nft", "--version"),
             "commit": first_line("git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty")}
 
@@ -123,6 +124,8 @@ def page(folder, found, modules, plots):
 
 
 def save(path, found, options):
+    # without folders of that machine
+    options = {name: value for name, value in options.items() if name not in ("json", "out")}
     whole = {"machine": machine(), "options": options}
     for name, values in found.items():
         whole["rows" if name == "packets" else name] = list(rows(values) if name == "packets" else figures(values))
