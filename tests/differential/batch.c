@@ -203,6 +203,8 @@ void batch_make(struct batch *b, sp_u64 seed, enum seq_kind kind, int sequences)
 		b->policy = policies[roll(&m.d, sizeof(policies) / sizeof(policies[0]))];
 		m.has_policy = 1;
 	}
+	if (kind == SEQ_ENGINES && one_in(&m.d, 4))
+		b->unanswered_max = 4 + roll(&m.d, 30);
 	for (m.number = 0; m.number < sequences; m.number++)
 		one_sequence(&m);
 	to = malloc(sizeof(*to) * (size_t)b->n);

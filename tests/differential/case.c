@@ -101,6 +101,8 @@ int case_write(const struct batch *b, const struct seen *seen, const char *note,
 	fprintf(f, "gateway family %s%s\n", "4", b->translates ? " nat" : "");
 	if (b->policy)
 		fprintf(f, "config {\n%s\n}\n", b->policy);
+	if (b->unanswered_max)
+		fprintf(f, "unanswered-max %u\n", b->unanswered_max);
 	for (int i = 0; i < b->n; i++)
 		write_step(f, b, &b->step[i], &seen[i], &l);
 	return fclose(f) ? -errno : 0;

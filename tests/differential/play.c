@@ -337,6 +337,8 @@ static int set_up(struct tengine *t, const struct batch *b)
 		rc = t->ops->image(t, 1, image_of(b->policy));
 		t->core->t.config->generation = 1;
 	}
+	if (b->unanswered_max)
+		t->core->t.config->unanswered_max = b->unanswered_max;
 	if (b->translates) {
 		memcpy(&nat->slot[0].addr, me4, 4);
 		nat->slot[0].flags = SP_SLOT_MAPS;

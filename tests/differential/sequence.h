@@ -30,6 +30,7 @@ struct seq_step {
 struct batch {
 	sp_u64 seed;
 	int translates;
+	sp_u32 unanswered_max; /* 0: the usual budget of those that wait for an answer */
 	const char *policy; /* NULL: the built-in one alone */
 	struct seq_step *step;
 	int n, sequences, talks;

@@ -117,6 +117,9 @@ static void without_setting(struct batch *b, shows_fn *shows, void *arg)
 	b->policy = NULL;
 	if (!shows(arg, b))
 		b->policy = was.policy;
+	b->unanswered_max = 0;
+	if (!shows(arg, b))
+		b->unanswered_max = was.unanswered_max;
 	b->translates = 0; /* then nobody has another address, see play_resolve() */
 	if (!shows(arg, b))
 		b->translates = was.translates;

@@ -49,6 +49,15 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return getenv("SCENARIO_LIBBPF") ? vfprintf(stderr, fmt, ap) : 0;
 }
 
+/* What the object has for each conversation, beside the conversations. */
+static void size_hops(struct bpf_object *obj, sp_u32 flows)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, "sp_hop_of");
+
+	if (map)
+		bpf_map__set_max_entries(map, flows);
+}
+
 static int load(struct kernel *k, sp_u32 sets, const char **what)
 {
 	int rc;
@@ -61,6 +70,7 @@ static int load(struct kernel *k, sp_u32 sets, const char **what)
 	bpf_map__set_max_entries(k->tc->maps.sp_sets, sets);
 	bpf_map__set_max_entries(k->tc->maps.sp_flows, sets * SP_WAYS);
 	bpf_map__set_max_entries(k->tc->maps.sp_ports, TENGINE_NAT_SLOTS * SP_NAT_PORTS);
+	size_hops(k->tc->obj, sets * SP_WAYS);
 	*what = "load sally_tc";
 	rc = sally_tc__load(k->tc);
 	return rc;
@@ -89,6 +99,7 @@ static int load_xdp(struct kernel *k, const char **what)
 		if (rc)
 			return rc;
 	}
+	size_hops(k->xdp->obj, k->sets_max * SP_WAYS);
 	*what = "load sally_xdp";
 	return sally_xdp__load(k->xdp);
 }
