@@ -11,7 +11,7 @@ from kills import kills
 from lab import SALLY, Lab
 from witness import Witness, run
 
-KILLS = 24
+KILLS = 12
 ACTS = ("sendto", "send", "sendmsg", "unlinkat", "rmdir")  # where it takes something away
 LAST = 5  # so many of them are tried
 
