@@ -174,8 +174,9 @@ SP_INLINE int sp_may_start(sp_dev *dev, struct sp_pkt *p)
 		return SP_R_ICMP_UNASKED;
 	p->line = sp_built_in(p->zone, SP_ZONE_NONE);
 	reason = p->line ? SP_R_NONE : SP_R_UNINVITED;
+	/* remembered even where nothing asks for it: nobody from another zone may answer in the name of the other end */
+	p->zone_to = (sp_u8)sp_route_zone(dev, p);
 	if (sp_image_at(slot, 0) || p->nat == SP_NAT_DST) {
-		p->zone_to = (sp_u8)sp_route_zone(dev, p);
 		reason = sp_policy(p, 0, p->zone, p->zone_to, &p->line);
 		SP_STEP("policy", (sp_u64)reason, p->line);
 		if (reason == SP_R_BLOCKED)
