@@ -4,18 +4,99 @@
 #include "../port/port_bpf.h"
 
 #include "../core/express.h"
+#include "../port/lane_bpf.h"
 #include "../port/shed_bpf.h"
 
-#define SP_MAC 6
+/* ---- the fast path ---------------------------------------------------------------------------------------------------- */
+
+#define SP_FAST_NOT (-1) /* nothing was changed: the whole pipeline has to look */
+
+/* Where does p leave, if it may take the lane? Its conversation f is locked. */
+SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop, sp_u64 note,
+			  const sp_u8 *ip)
+{
+	return p->hop_limit > 1 && note && !sp_others_translate(p->now_ns) &&
+	       sp_hop_read(note, sp_routes_now(ctx, p->family), sp_service(ip, p->family), p, hop) &&
+	       sp_fast_source(f, p, hop->zone);
+}
+
+/* The common packet, from the driver to the driver. SP_FAST_NOT, or what XDP has to do with it. */
+SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
+{
+	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_hop_seen hop;
+	int reason = SP_R_NONE, lane;
+	struct sp_flow *f;
+	sp_u64 *note = NULL;
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+
+	if (!g || g->bare_ip || !c || !s || !p)
+		return SP_FAST_NOT;
+	p->now_ns = g->now_ns;
+	p->zone = g->zone;
+	p->hook = SP_HOOK_INGRESS;
+	p->segs = 1;
+	p->generation = g->generation;
+	if (data + SP_FAST_L3 + 20 > end || !sp_fast_open(ctx, p, (sp_u32)(end - data)))
+		return SP_FAST_NOT;
+	f = sp_fast_find(c, s, p);
+	if (!f)
+		return SP_FAST_NOT;
+	/* what is for this machine itself needs no way out */
+	lane = g->express && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
+	       SP_READ(f->zone_from) != SP_ZONE_SELF;
+	if (lane)
+		note = sp_hop_note(p->flow, p->dir);
+	/* memory that is needed under the lock, which nothing overtakes: asked for here, at once */
+	(void)SP_READ(f->packets[0]);
+	if (note)
+		(void)SP_READ(*note);
+	if ((lane || p->nat) && (g->virtual || sp_fast_doubts(data, end, p)))
+		return SP_FAST_NOT;
+	if (!sp_lock_try_once(&f->lock))
+		return SP_FAST_NOT;
+	if (sp_fast_fits(c, s, f, p) && (!lane || (note && sp_fast_hop(ctx, f, p, &hop, *note, data + SP_FAST_L3))))
+		reason = sp_fast_record(f, p);
+	sp_flow_unlock(f);
+	if (reason == SP_R_NONE)
+		return SP_FAST_NOT;
+	sp_count((sp_u32)reason, p);
+	sp_fast_write(data, end, p, (sp_u32)lane);
+	if (!lane)
+		return XDP_PASS;
+	sp_count(SP_R_EXPRESS, p);
+	if (data + 2 * SP_MAC > end)
+		return XDP_DROP;
+	__builtin_memcpy(data, hop.macs, 2 * SP_MAC);
+	return (int)bpf_redirect(hop.ifindex, 0);
+}
+
+/* ---- the lane for what the pipeline has let in ------------------------------------------------------------------------ */
+
+/* Would the reverse path filter let p through? To be asked when its way is learnt; the stack looks at every packet. */
+SP_INLINE int sp_express_reverse(struct xdp_md *ctx, struct sp_pkt *p)
+{
+	const int filter = p->family == SP_IPV4 ? sp_reverse_filter(ctx) : 0;
+	int out;
+
+	if (!filter)
+		return 1;
+	out = sp_route(ctx, p, SP_ROUTE_SRC);
+	return filter == 1 ? out == (int)ctx->ingress_ifindex : out > 0;
+}
 
 /* The express lane: what the kernel's route and neighbour say, this does. XDP_PASS: the stack has to look at it. */
 SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 {
+	const sp_u32 routes = p && sp_routes_tell() ? sp_routes_now(ctx, p->family) : 0; /* before they are asked */
 	struct bpf_fib_lookup fib = {};
-	struct sp_iface *out;
-	sp_u32 key;
+	struct sp_glance *out;
+	sp_u8 head[4];
 
-	if (!p)
+	if (!p || sp_load(ctx, SP_FAST_L3, head, 4))
 		return XDP_PASS;
 	fib.ifindex = ctx->ingress_ifindex;
 	fib.l4_protocol = p->proto;
@@ -24,38 +105,45 @@ SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 	fib.tot_len = (sp_u16)p->len; /* too big for the way out: the stack says so to the sender */
 	if (p->family == SP_IPV4) {
 		fib.family = SP_AF_INET;
+		fib.tos = head[1];
 		fib.ipv4_src = p->src.w32[0];
 		fib.ipv4_dst = p->dst.w32[0];
 	} else {
 		fib.family = SP_AF_INET6;
+		__builtin_memcpy(&fib.flowinfo, head, 4);
+		fib.flowinfo &= sp_hton32(0x0fffffff).raw; /* class and label: either may decide between several ways */
 		__builtin_memcpy(fib.ipv6_src, &p->src, 16);
 		__builtin_memcpy(fib.ipv6_dst, &p->dst, 16);
 	}
 	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
 		return XDP_PASS; /* for this machine, no neighbour yet, no route, too big, ... */
-	key = fib.ifindex;
-	out = bpf_map_lookup_elem(&sp_ifaces, &key);
-	if (!out || !sp_iface_express(out, p->now_ns) || key == ctx->ingress_ifindex)
+	out = sp_look(fib.ifindex);
+	if (!out || !out->express || fib.ifindex == ctx->ingress_ifindex || !sp_express_reverse(ctx, p))
 		return XDP_PASS;
-	p->zone_out = sp_iface_zone(out, p->now_ns);
+	p->zone_out = out->zone;
 	p->hook = SP_HOOK_EGRESS;
 	p->forwarded = 1;
-	if (!p->zone_out || !sp_express_source(ctx, p))
+	if (!sp_express_source(ctx, p))
+		return XDP_PASS;
+	if (sp_hop_learn(p, &fib, routes, sp_service(head, p->family)))
 		return XDP_PASS;
 	/* from here on it is changed; it can not be given to the stack any more */
 	if ((p->nat && sp_rewrite(ctx, p)) || sp_express_hop(ctx, p) || sp_put(ctx, 0, fib.dmac, SP_MAC) ||
 	    sp_put(ctx, SP_MAC, fib.smac, SP_MAC))
 		return XDP_DROP;
 	sp_count(SP_R_EXPRESS, p);
-	return (int)bpf_redirect(key, 0);
+	return (int)bpf_redirect(fib.ifindex, 0);
 }
 
 SEC("xdp.frags")
 int sp_xdp_in(struct xdp_md *ctx)
 {
+	int done = sp_fast_in(ctx);
 	struct sp_pkt *p;
 	sp_u32 reason;
 
+	if (done != SP_FAST_NOT)
+		return done;
 	if (sp_shed_xdp(ctx))
 		return XDP_DROP;
 	p = sp_door(ctx->ingress_ifindex, SP_HOOK_INGRESS);

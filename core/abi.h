@@ -195,7 +195,7 @@ struct sp_alias {
 	sp_u32 port; /* struct sp_port that it uses: index + 1; 0: none */
 	sp_u32 born_s; /* of the conversation */
 	sp_u32 slot; /* of struct sp_nat_addrs whose address it uses, + 1; 0: none */
-	sp_u32 asked; /* when the kernel was last asked whether the address is still this machine's: boot clock >> 30 */
+	sp_u32 used; /* when a packet was last given its address: boot clock >> 30 */
 	sp_u32 pad_[12];
 };
 _Static_assert(sizeof(struct sp_alias) == 128, "as large as a conversation");
@@ -226,6 +226,7 @@ struct sp_nat_addrs {
 	sp_u32 used; /* U  slots that may be in use: none from here on */
 	sp_u32 changes; /* U  grows with each change of a slot */
 	struct sp_nat_slot slot[SP_NAT_SLOTS]; /* U */
+	sp_u32 asked[SP_NAT_SLOTS]; /* K  when the kernel last said that it is still this machine's: boot clock >> 30 */
 };
 
 /*

@@ -55,7 +55,7 @@ SP_GLOBAL int sp_express_source(sp_dev *dev, struct sp_pkt *p)
 		return p->zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || !sp_nat_wants(p, f);
 	if (sp_nat_known(p) != SP_R_FORWARDED)
 		return 0;
-	return !p->ask || sp_is_mine(dev, p);
+	return sp_nat_is_mine(dev, p);
 }
 
 /* One hop further: RFC 1812 5.3.1, RFC 8200 3. Nonzero: the packet is not all there. */

@@ -247,6 +247,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 		p->via = at + 1;
 	} else {
 		sp_flow_fill(f, p);
+		sp_flow_placed(at);
 		sp_begin(c, s, f, p);
 		p->flow = at + 1;
 	}

@@ -133,19 +133,18 @@ SP_INLINE int sp_alias_make(struct sp_pkt *p)
 
 /* ---- what was found by an alias -------------------------------------------------------------------------------------- */
 
-/* p->flow is an alias: p becomes a packet between the real ends. At egress only its key does. */
-SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
+/*
+ * p->flow is alias a: p becomes a packet between the real ends; at egress only its key does. Returns the conversation, of
+ * which no lock is held; SP_NULL: there is none.
+ */
+SP_INLINE struct sp_flow *sp_nat_turn(struct sp_alias *a, struct sp_pkt *p)
 {
-	struct sp_alias *a = p ? sp_alias_at(p->flow - 1) : SP_NULL;
+	struct sp_flow *f = sp_flow_at(SP_READ(a->flow) - 1);
 	sp_u64 *from, *to;
-	struct sp_flow *f;
 	sp_u32 end;
 
-	if (!p || !a)
-		return 0;
-	f = sp_flow_at(SP_READ(a->flow) - 1);
 	if (!f)
-		return 0;
+		return SP_NULL;
 	p->via = p->flow;
 	p->flow = SP_READ(a->flow);
 	p->dir ^= sp_alias_flip(a);
@@ -158,7 +157,7 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 	if (p->hook != SP_HOOK_INGRESS) {
 		/* our own stack answers what was meant for somebody else: nobody translates it any more */
 		SP_WRITE(a->flags, a->flags & (sp_u8)~SP_ALIAS_FOREIGN);
-		return 1;
+		return f;
 	}
 	end = sp_receiver(p) & 1;
 	p->nat = SP_NAT_DST;
@@ -175,7 +174,15 @@ SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
 	}
 	if (p->key.query)
 		p->sport = p->dport = p->new_port;
-	return 1;
+	return f;
+}
+
+/* Is p->flow an alias? Then p was turned. */
+SP_GLOBAL int sp_nat_resolve(struct sp_pkt *p)
+{
+	struct sp_alias *a = p ? sp_alias_at(p->flow - 1) : SP_NULL;
+
+	return p && a && sp_nat_turn(a, p);
 }
 
 /* The conversation that p was resolved to is gone: p is again what came in. */
@@ -376,6 +383,36 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 	return SP_R_NONE;
 }
 
+SP_INLINE sp_u32 sp_nat_second(sp_u64 now_ns)
+{
+	return (sp_u32)(now_ns >> 30); /* about */
+}
+
+/* A packet takes alias a: tells its port, about once a second. */
+SP_INLINE void sp_nat_used(struct sp_alias *a, sp_u64 now_ns)
+{
+	if (a->used == sp_nat_second(now_ns))
+		return;
+	a->used = sp_nat_second(now_ns);
+	sp_port_sent(a->port, now_ns);
+}
+
+/* Is the address that p's sender gets still this machine's, as far as that has to be asked? */
+SP_INLINE int sp_nat_is_mine(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+	sp_u32 i = p->ask - 1u;
+
+	if (!p->ask)
+		return 1;
+	if (!sp_is_mine(dev, p))
+		return 0; /* the next packet asks again */
+	SP_OPAQUE(i);
+	if (nat && i < SP_NAT_SLOTS)
+		SP_WRITE(nat->asked[i], sp_nat_second(p->now_ns));
+	return 1;
+}
+
 #define SP_NAT_MISSING (-1)
 
 /* Looks at conversation p->flow: sets what is to be rewritten. SP_NAT_MISSING: an alias must be made first. */
@@ -412,12 +449,11 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 		p->new_port = a->key.port[end];
 		i = a->slot - 1;
 		SP_OPAQUE(i);
-		/* user space may be dead: about once a second ask the kernel itself, too (a pool need not be its own) */
-		if (a->asked != (sp_u32)(p->now_ns >> 30)) {
-			a->asked = (sp_u32)(p->now_ns >> 30);
-			sp_port_sent(a->port, p->now_ns);
-			p->ask = i < SP_NAT_SLOTS && !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL);
-		}
+		sp_nat_used(a, p->now_ns);
+		/* user space may be dead: once a second ask the kernel itself, too (a pool need not be its own) */
+		if (i < SP_NAT_SLOTS && SP_READ(nat->asked[i]) != sp_nat_second(p->now_ns) &&
+		    !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL))
+			p->ask = (sp_u8)(i + 1);
 		/* we no longer have the address that it is known by: it ends, and nothing else */
 		if (i < SP_NAT_SLOTS && SP_READ(nat->slot[i].addr) != p->new4) {
 			SP_WRITE(f->flags, f->flags | SP_FLOW_KILLED);
@@ -444,7 +480,7 @@ SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
 	if (!sp_nat_get())
 		return SP_R_FORWARDED;
 	reason = sp_nat_known(p);
-	if (p->ask && reason == SP_R_FORWARDED && !sp_is_mine(dev, p))
+	if (reason == SP_R_FORWARDED && !sp_nat_is_mine(dev, p))
 		reason = sp_nat_settle(p, SP_R_NAT_ADDRESS);
 	if (reason == SP_NAT_MISSING) {
 		reason = sp_nat_give(dev, p);

@@ -71,6 +71,21 @@ struct sp_pkt {
 	sp_u8 zone_to; /* where it goes; SP_ZONE_NONE: not looked up */
 	sp_u8 order_flags; /* that its conversation gets: SP_FLOW_IDLE, SP_FLOW_LIMITED */
 
+	/* filled in by the table */
+	sp_u32 flow; /* index of the entry + 1 */
+
+	/* translation (nat.h): src, dst, sport, dport and key are then those of the real ends */
+	sp_u32 via; /* index + 1 of the alias by which the conversation was found */
+	sp_u8 nat; /* enum sp_nat_part */
+	sp_u8 unfinished; /* XDP, native: the checksum is that of the pseudo-header only */
+	sp_u8 virtual; /* XDP: the link mostly hands over unfinished ones */
+	sp_u8 keeps; /* its source port is forwarded to its source: it may have it outside, too */
+	sp_u8 foreign; /* somebody else carries the translation out */
+	sp_u8 ask; /* new4, of this slot + 1, may be no longer this machine's: ask the kernel */
+	sp_u8 side, flip; /* of the alias that is being made: see struct sp_alias */
+	sp_be16 old_port, new_port; /* of the end that is changed; queries: identifier */
+	sp_u32 old4, new4; /* its IPv4 address, raw */
+
 	/* filled in by the parser */
 	struct sp_key key; /* canonical; of the quoted packet if kind is SP_KIND_ERROR */
 	struct sp_addr src, dst; /* of the outer header */
@@ -101,20 +116,7 @@ struct sp_pkt {
 	/* the interval search of the policy */
 	sp_u32 lo, hi;
 
-	/* filled in by the table */
-	sp_u32 flow; /* index of the entry + 1 */
-
-	/* translation (nat.h): src, dst, sport, dport and key are then those of the real ends */
-	sp_u32 via; /* index + 1 of the alias by which the conversation was found */
-	sp_u8 nat; /* enum sp_nat_part */
-	sp_u8 unfinished; /* XDP, native: the checksum is that of the pseudo-header only */
-	sp_u8 virtual; /* XDP: the link mostly hands over unfinished ones */
-	sp_u8 keeps; /* its source port is forwarded to its source: it may have it outside, too */
-	sp_u8 foreign; /* somebody else carries the translation out */
-	sp_u8 ask; /* new4 may be no longer this machine's: ask the kernel */
-	sp_u8 side, flip; /* of the alias that is being made: see struct sp_alias */
-	sp_be16 old_port, new_port; /* of the end that is changed; queries: identifier */
-	sp_u32 old4, new4; /* its IPv4 address, raw */
+	/* translation (nat.h), of an alias that is made */
 	sp_u32 port_at; /* struct sp_port that the alias being made uses: index + 1 */
 	sp_u32 slot; /* of struct sp_nat_addrs, + 1 */
 	sp_u32 nth; /* slots to pass by in the search for one */

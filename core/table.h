@@ -101,6 +101,12 @@ SP_INLINE sp_u32 sp_column(struct sp_config *c, struct sp_state *s)
 	return sp_flows_used(s) > SP_READ(c->pressure_on);
 }
 
+/* Has a conversation been idle for longer than its phase allows? */
+SP_INLINE int sp_is_overdue(struct sp_config *c, struct sp_state *s, sp_u32 phase, sp_s64 idle_ns)
+{
+	return idle_ns > (sp_s64)c->timeout_ns[sp_column(c, s)][phase & (SP_PHASE_SLOTS - 1)];
+}
+
 /* Reads without a lock, or with it. A flow that was refreshed after `now` (another CPU's clock) is not stale. */
 SP_INLINE int sp_is_stale(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u64 now_ns)
 {
@@ -119,7 +125,7 @@ SP_INLINE int sp_is_stale(struct sp_config *c, struct sp_state *s, struct sp_flo
 		if (own_s)
 			return idle_ns > (sp_s64)(own_s * SP_NS_PER_S);
 	}
-	return idle_ns > (sp_s64)c->timeout_ns[sp_column(c, s)][phase];
+	return sp_is_overdue(c, s, phase, idle_ns);
 }
 
 /* ---- fair share ----------------------------------------------------------------------------------------------- */
@@ -271,13 +277,17 @@ SP_GLOBAL int sp_lock(sp_u32 kind, sp_u32 i)
 	return w.taken;
 }
 
+/* Without waiting: 0 when it is held. */
+SP_INLINE int sp_lock_try_once(sp_u32 *lock)
+{
+	const sp_u32 v = SP_READ(*lock);
+
+	return !(v & 1) && sp_cmpxchg32(lock, v, v + 1) == v;
+}
+
 SP_INLINE int sp_flow_lock(struct sp_flow *f, sp_u32 i)
 {
-	const sp_u32 v = SP_READ(f->lock);
-
-	if (!(v & 1) && sp_cmpxchg32(&f->lock, v, v + 1) == v)
-		return 1;
-	return sp_lock(SP_LOCK_FLOW, i);
+	return sp_lock_try_once(&f->lock) || sp_lock(SP_LOCK_FLOW, i);
 }
 
 SP_INLINE void sp_flow_unlock(struct sp_flow *f)
@@ -335,11 +345,11 @@ SP_INLINE int sp_key_same(struct sp_key *shared, const struct sp_key *key)
 }
 
 /* Finds the key in one set: index + 1, or 0. Without locks: see "no stale hit". */
-SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, struct sp_pkt *p)
+SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 {
 	struct sp_set *set = sp_set_at(b);
 
-	if (!set || !p)
+	if (!set)
 		return 0;
 	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
 		const sp_u64 diff = SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES);
@@ -355,11 +365,16 @@ SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, struct sp_pkt *p)
 			if (!((match >> (16 * lane + 15)) & 1))
 				continue;
 			f = sp_flow_at(at);
-			if (f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE)
+			if (f && sp_key_same(&f->key, key) && SP_READ(f->phase) != SP_PHASE_FREE)
 				return at + 1;
 		}
 	}
 	return 0;
+}
+
+SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, struct sp_pkt *p)
+{
+	return p ? sp_set_search(b, tag, &p->key) : 0;
 }
 
 /* Finds p->key: index + 1, or 0. */

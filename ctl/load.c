@@ -32,7 +32,7 @@ static sp_u32 map_elements(const char *name, const struct sp_config *config, sp_
 {
 	if (!strcmp(name, "sp_sets"))
 		return config->sets;
-	if (!strcmp(name, "sp_flows"))
+	if (!strcmp(name, "sp_flows") || !strcmp(name, "sp_hop_of"))
 		return config->sets * SP_WAYS;
 	if (!strcmp(name, "sp_frags"))
 		return SP_FRAG_COUNT;

@@ -180,6 +180,9 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return i < sp_host->t.config->capacity ? &sp_host->t.flows[i] : NULL;
 }
 
+/* Nothing beside it is kept natively. */
+#define sp_flow_placed(i) ((void)(i))
+
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
 {
 	return i < SP_FRAG_COUNT ? &sp_host->t.frags[i] : NULL;

@@ -95,7 +95,7 @@ static int load_xdp(struct kernel *k, const char **what)
 			continue; /* .rodata and the like stay its own */
 		shared = bpf_object__find_map_by_name(k->tc->obj, name);
 		*what = name;
-		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
+		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : 0; /* else its own */
 		if (rc)
 			return rc;
 	}

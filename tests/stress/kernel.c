@@ -78,7 +78,7 @@ static int load_xdp(struct kernel *k)
 		if (strncmp(bpf_map__name(map), "sp_", 3) != 0)
 			continue;
 		shared = bpf_object__find_map_by_name(k->tc->obj, bpf_map__name(map));
-		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
+		rc = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : 0; /* else its own */
 		if (rc)
 			return rc;
 	}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fast path: whole TCP and UDP packets of answered conversations, which change nothing but windows and counts.
+ *
+ * It takes no decision of its own. Either every condition under which the pipeline (pipeline.h) lets a packet pass is seen
+ * to hold, and then the same functions record it; or it says so before it has changed anything, and the pipeline begins
+ * from the start. So an engine may leave it out, and nothing but time is different: the tests run both and compare.
+ *
+ * What it does not take: IP options and extension headers, VLAN tags, pieces, SYN, FIN, RST, what is malformed in any way,
+ * conversations that are decided anew, wait, close, or have an idle time of their own, and, once in 17 ms, a packet that has
+ * to do the sweeping.
+ *
+ * The caller has set now_ns, zone, hook, segs and generation of p.
+ */
+#ifndef SP_CORE_FAST_H
+#define SP_CORE_FAST_H
+
+#include "parse.h"
+#include "policy.h"
+#include "track.h"
+
+#define SP_FAST_L3 14 /* where it expects the IP header: behind an Ethernet header without tags */
+
+SP_INLINE int sp_fast_tcp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
+{
+	struct sp_tcp tcp;
+	sp_u32 head;
+
+	if (l4 + 20 > end || p->l4_len < 20)
+		return 0;
+	__builtin_memcpy(&tcp, l4, 20);
+	head = (tcp.off >> 4) * 4u;
+	if (head < 20 || head > p->l4_len || !tcp.sport.raw || !tcp.dport.raw)
+		return 0;
+	if ((tcp.flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST | SP_TCP_ACK)) != SP_TCP_ACK)
+		return 0;
+	p->kind = SP_KIND_TCP;
+	p->tcp_flags = tcp.flags & 0x3f;
+	p->sport = tcp.sport;
+	p->dport = tcp.dport;
+	p->seq = sp_ntoh32(tcp.seq);
+	p->ack = sp_ntoh32(tcp.ack);
+	p->win = sp_ntoh16(tcp.win);
+	p->payload = p->l4_len - head;
+	return 1;
+}
+
+SP_INLINE int sp_fast_udp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
+{
+	struct sp_ports udp;
+	sp_u32 len, sport;
+
+	if (l4 + 8 > end || p->l4_len < 8)
+		return 0;
+	__builtin_memcpy(&udp, l4, 8);
+	len = sp_ntoh16(udp.len);
+	sport = sp_ntoh16(udp.sport);
+	if ((p->segs <= 1 && (len < 8 || len > p->l4_len)) || !udp.dport.raw)
+		return 0;
+	if (sport == 67 || sport == 68 || sport == 546 || sport == 547) /* DHCP: sp_implied() */
+		return 0;
+	p->kind = SP_KIND_UDP;
+	p->tcp_flags = 0;
+	p->sport = udp.sport;
+	p->dport = udp.dport;
+	return 1;
+}
+
+SP_INLINE int sp_fast_l4(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
+{
+	p->key.proto = p->proto;
+	p->key.query = 0;
+	if (p->proto == SP_PROTO_TCP ? !sp_fast_tcp(l4, end, p) : p->proto != SP_PROTO_UDP || !sp_fast_udp(l4, end, p))
+		return 0;
+	p->dir = (sp_u8)sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
+	return 1;
+}
+
+SP_INLINE int sp_fast_ip4(const sp_u8 *ip4, const sp_u8 *end, sp_u32 room, struct sp_pkt *p)
+{
+	struct sp_ip4 ip;
+
+	if (ip4 + 20 > end)
+		return 0;
+	__builtin_memcpy(&ip, ip4, 20);
+	p->len = sp_ntoh16(ip.total);
+	if (ip.version_ihl != 0x45 || p->len < 20 || p->len > room || (sp_ntoh16(ip.frag) & 0x3fff))
+		return 0;
+	if (p->hook == SP_HOOK_INGRESS && sp_ip4_sum(&ip) != 0xffff)
+		return 0;
+	p->family = p->key.family = SP_IPV4;
+	p->proto = ip.proto;
+	p->hop_limit = ip.ttl;
+	p->src.w[0] = ip.src.raw;
+	p->dst.w[0] = ip.dst.raw;
+	p->src.w[1] = p->dst.w[1] = 0;
+	p->l4_off = SP_FAST_L3 + 20;
+	p->l4_len = p->len - 20;
+	return sp_fast_l4(ip4 + 20, end, p);
+}
+
+SP_INLINE int sp_fast_ip6(const sp_u8 *ip6, const sp_u8 *end, sp_u32 room, struct sp_pkt *p)
+{
+	struct sp_ip6 ip;
+
+	if (ip6 + 40 > end)
+		return 0;
+	__builtin_memcpy(&ip, ip6, 40);
+	p->len = sp_ntoh16(ip.payload) + 40u;
+	if (ip6[0] >> 4 != 6 || p->len > room)
+		return 0;
+	p->family = p->key.family = SP_IPV6;
+	p->proto = ip.next;
+	p->hop_limit = ip.hop_limit;
+	p->src = ip.src;
+	p->dst = ip.dst;
+	p->l4_off = SP_FAST_L3 + 40;
+	p->l4_len = p->len - 40;
+	return sp_fast_l4(ip6 + 40, end, p);
+}
+
+/* Reads the packet at data; frame_len: all of it, of which the bytes up to end lie there. 0: not one of the simple sort. */
+SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
+{
+	if (data + SP_FAST_L3 > end || frame_len < SP_FAST_L3)
+		return 0;
+	p->l3_off = SP_FAST_L3;
+	if (data[12] == 0x08 && data[13] == 0x00)
+		return sp_fast_ip4(data + SP_FAST_L3, end, frame_len - SP_FAST_L3, p);
+	if (data[12] == 0x86 && data[13] == 0xdd)
+		return sp_fast_ip6(data + SP_FAST_L3, end, frame_len - SP_FAST_L3, p);
+	return 0;
+}
+
+/*
+ * The conversation of p, of which no lock is held; SP_NULL: none that is plain. An alias turns p, as in the pipeline. Sets
+ * flow, via, nat and what goes with them.
+ */
+SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p)
+{
+	struct sp_place where;
+	struct sp_flow *f;
+
+	p->via = 0;
+	p->nat = SP_NAT_UNTOUCHED;
+	if (SP_READ(s->tick) != (sp_u32)(p->now_ns >> SP_TICK_SHIFT))
+		return SP_NULL;
+	p->hash = sp_key_hash(&p->key, c->secret);
+	sp_place(&where, p->hash, c->sets);
+	p->flow = sp_set_search(where.set[0], where.tag, &p->key);
+	if (!p->flow)
+		p->flow = sp_set_find(where.set[1], where.tag, p);
+	if (!p->flow)
+		return SP_NULL;
+	f = sp_flow_at(p->flow - 1);
+	if (!f || SP_READ(f->phase) != SP_PHASE_ALIAS)
+		return f;
+	/* sp_judge(): at egress it is a clash; else somebody else may still translate it */
+	if (p->hook != SP_HOOK_INGRESS || (SP_READ(((struct sp_alias *)f)->flags) & SP_ALIAS_FOREIGN))
+		return SP_NULL;
+	return sp_nat_turn((struct sp_alias *)f, p);
+}
+
+/* Would the pipeline come to the tracker with p, and that find nothing to learn but windows and counts? f is locked. */
+SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_flow *f, const struct sp_pkt *p)
+{
+	const sp_u32 phase = p->kind == SP_KIND_TCP ? SP_PHASE_TCP_ESTABLISHED : SP_PHASE_UDP_ANSWERED;
+	const sp_u32 flags = SP_READ(f->flags);
+	const int from_initiator = ((flags & SP_FLOW_FROM_1) != 0) == p->dir;
+
+	if (!sp_key_equal(&f->key, &p->key) || f->phase != phase || f->generation != p->generation)
+		return 0;
+	if ((flags & (SP_FLOW_ANSWERED | SP_FLOW_KILLED | SP_FLOW_IDLE)) != SP_FLOW_ANSWERED ||
+	    sp_is_overdue(c, s, phase, (sp_s64)(p->now_ns - f->seen_ns)))
+		return 0;
+	if ((from_initiator ? f->zone_from : f->zone_to) != p->zone || !f->zone_to)
+		return 0;
+	if (p->kind == SP_KIND_TCP && f->ends != (SP_END_OPEN | SP_END_OPEN << 4))
+		return 0;
+	return p->hook != SP_HOOK_INGRESS ||
+	       sp_alias_of(f, from_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER) == p->via;
+}
+
+/* Judges it by its windows and records it, as sp_track() does. SP_R_NONE: it is not to pass, the pipeline says why. */
+SP_INLINE int sp_fast_record(struct sp_flow *f, struct sp_pkt *p)
+{
+	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
+	int reason = from_initiator ? SP_R_CONTINUES : SP_R_ANSWER;
+
+	if (p->kind == SP_KIND_TCP && sp_tcp_segment(f, p) != reason)
+		return SP_R_NONE;
+	sp_account(f, p);
+	if (!from_initiator || !(f->flags & SP_FLOW_MAPPED))
+		SP_WRITE(f->seen_ns, p->now_ns);
+	return reason;
+}
+
+/*
+ * p goes on to zone_out: whom does the receiver know its sender as? Sets p->nat and what goes with it. 0: ask the pipeline.
+ * At most one end is translated here: not hairpins. f is locked and fits.
+ */
+SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out)
+{
+	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
+	const sp_u32 side = from_initiator ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
+	struct sp_nat_addrs *nat = sp_nat_get();
+	struct sp_alias *a;
+	sp_u32 i, end;
+
+	if (p->family != SP_IPV4 || !nat)
+		return 1;
+	if (!(f->flags & SP_FLOW_TRANSLATED))
+		return zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || f->zone_to == zone_out;
+	a = sp_alias_at(f->alias - 1);
+	if (!a || SP_READ(a->other) || (SP_READ(a->flags) & SP_ALIAS_FOREIGN))
+		return 0;
+	if (sp_alias_side(a) != side) /* it came by that one; see sp_nat_wants() for one that is forwarded to us */
+		return !from_initiator || (zone_out == SP_ZONE_OUTSIDE ? f->zone_to == SP_ZONE_OUTSIDE :
+					   f->zone_from == SP_ZONE_OUTSIDE);
+	end = sp_bit(p->dir ^ sp_alias_flip(a));
+	p->nat = SP_NAT_SRC;
+	p->old4 = p->src.w32[0];
+	p->old_port = p->sport;
+	p->new4 = a->key.addr[end].w32[0];
+	p->new_port = a->key.port[end];
+	i = a->slot - 1;
+	SP_OPAQUE(i);
+	if (i < SP_NAT_SLOTS && (SP_READ(nat->slot[i].addr) != p->new4 ||
+				 (SP_READ(nat->asked[i]) != sp_nat_second(p->now_ns) &&
+				  !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL))))
+		return 0;
+	sp_nat_used(a, p->now_ns);
+	return 1;
+}
+
+/* Two bytes at `off`; SP_NULL: they are not there. The verifier must see the bound on the very register that is used. */
+SP_INLINE sp_u8 *sp_fast_at(sp_u8 *data, sp_u8 *end, sp_u32 off)
+{
+	SP_OPAQUE(off);
+	if (off > SP_HEADERS_MAX || data + off + 2 > end)
+		return SP_NULL;
+	return data + off;
+}
+
+/*
+ * Does the transport checksum look unfinished, as a virtual link leaves it? sp_unfinished() finds out. To be asked of the
+ * packet as it came.
+ */
+SP_INLINE int sp_fast_doubts(sp_u8 *data, sp_u8 *end, const struct sp_pkt *p)
+{
+	sp_u8 *at = sp_fast_at(data, end, p->l4_off + (p->kind == SP_KIND_TCP ? 16 : 6));
+	sp_u16 field;
+	sp_u64 acc;
+
+	if (!at)
+		return 1;
+	acc = (sp_u64)p->src.w32[0] + (p->nat == SP_NAT_DST ? p->old4 : p->dst.w32[0]) + sp_hton32(p->l4_len).raw +
+	      sp_hton32(p->proto).raw;
+	if (p->family == SP_IPV6)
+		acc += (sp_u64)p->src.w32[1] + p->src.w32[2] + p->src.w32[3] + p->dst.w32[1] + p->dst.w32[2] + p->dst.w32[3];
+	__builtin_memcpy(&field, at, 2);
+	return field == sp_fold(acc);
+}
+
+/* Changes of the packet itself, in place: one end gets another address and port, `hops` less to live. */
+SP_INLINE void sp_fast_write4(sp_u8 *ip, const struct sp_pkt *p, sp_u32 hops)
+{
+	const sp_u32 from = p->nat ? p->old4 : 0, to = p->nat ? p->new4 : 0;
+	sp_u16 sum, life, lives;
+
+	__builtin_memcpy(&life, ip + 8, 2);
+	ip[8] = (sp_u8)(ip[8] - hops);
+	__builtin_memcpy(&lives, ip + 8, 2);
+	__builtin_memcpy(&sum, ip + 10, 2);
+	sum = (sp_u16)~sp_fold((sp_u64)(sp_u16)~sum + (sp_u32)~from + to + (sp_u16)~life + lives);
+	__builtin_memcpy(ip + 10, &sum, 2);
+	if (p->nat)
+		__builtin_memcpy(ip + (p->nat == SP_NAT_DST ? 16 : 12), &to, 4);
+}
+
+/* The same of the transport header, whose checksum is finished. */
+SP_INLINE void sp_fast_write_l4(sp_u8 *data, sp_u8 *end, const struct sp_pkt *p)
+{
+	sp_u8 *port = sp_fast_at(data, end, p->l4_off + (p->nat == SP_NAT_DST ? 2 : 0));
+	sp_u8 *check = sp_fast_at(data, end, p->l4_off + (p->kind == SP_KIND_TCP ? 16 : 6));
+	sp_u16 sum;
+
+	if (!p->nat || !port || !check)
+		return;
+	__builtin_memcpy(port, &p->new_port, 2);
+	__builtin_memcpy(&sum, check, 2);
+	if (p->kind == SP_KIND_UDP && !sum)
+		return;
+	sum = (sp_u16)~sp_fold((sp_u64)(sp_u16)~sum + (sp_u32)~p->old4 + p->new4 + (sp_u16)~p->old_port.raw +
+			       p->new_port.raw);
+	if (p->kind == SP_KIND_UDP && !sum)
+		sum = 0xffff;
+	__builtin_memcpy(check, &sum, 2);
+}
+
+/* The packet in memory becomes what p says, with `hops` less to live; that it is all there was seen when it was read. */
+SP_INLINE void sp_fast_write(sp_u8 *data, sp_u8 *end, const struct sp_pkt *p, sp_u32 hops)
+{
+	if (p->family == SP_IPV4) {
+		if (data + SP_FAST_L3 + 20 > end)
+			return;
+		sp_fast_write4(data + SP_FAST_L3, p, hops);
+		sp_fast_write_l4(data, end, p);
+	} else if (data + SP_FAST_L3 + 40 <= end) {
+		data[SP_FAST_L3 + 7] = (sp_u8)(data[SP_FAST_L3 + 7] - hops);
+	}
+}
+
+#endif
