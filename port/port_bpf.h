@@ -522,8 +522,10 @@ SP_INLINE struct sp_glance *sp_look(sp_u32 ifindex)
 
 		if (!t)
 			return NULL;
+		i = t->express ? bpf_map_lookup_elem(&sp_ifaces, &ifindex) : NULL;
 		g->now_ns = t->now_ns;
-		g->zone = t->zone;
+		g->zone = i ? i->zone : t->zone;
+		g->express = t->express;
 		g->bare_ip = t->bare_ip;
 		g->generation = sp_generation(c, g->now_ns);
 		return g;
