@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import socket
+import struct
 import threading
 
 from lab import Lab, Namespace, Sally
@@ -164,6 +165,25 @@ class LaneLab(Lab):
         """what: add, del, replace: fw's own route to the web server; gate: by whom."""
         via = ("via", GATE[family][gate], "dev", DEV[gate]) if gate else ()
         self.fw.run("ip", f"-{family}", "route", what, NET[family], *via, *more)
+
+    def switcher(self, family):
+        """A function that does what route("replace", family, gate) does, without a process: some ten microseconds."""
+        sock = self.fw.inside(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        index = {dev: self.fw.inside(socket.if_nametoindex, dev) for dev in set(DEV.values())}
+        af, to = FAMILY[family], NET[family].split("/")
+
+        def attribute(kind, data):
+            return struct.pack("HH", 4 + len(data), kind) + data
+
+        def switch(gate):
+            body = struct.pack("BBBBBBBBI", af, int(to[1]), 0, 0, 254, 3, 0, 1, 0)  # main, as `ip` does, unicast
+            body += attribute(1, socket.inet_pton(af, to[0])) + attribute(5, socket.inet_pton(af, GATE[family][gate]))
+            body += attribute(4, struct.pack("I", index[DEV[gate]]))
+            sock.send(struct.pack("IHHII", 16 + len(body), 24, 0x505, 1, 0) + body)  # RTM_NEWROUTE: REPLACE, CREATE, ACK
+            error = struct.unpack("i", sock.recv(4096)[16:20])[0]
+            assert error == 0, os.strerror(-error)
+
+        return switch
 
     def neighbour(self, gate, family):
         """What fw knows of a gate's hardware address."""
