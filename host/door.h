@@ -10,7 +10,7 @@ struct sp_door {
 	struct sp_host_dev dev;
 	struct sp_pkt p;
 	/* batches */
-	enum { SP_DOOR_UNREAD, SP_DOOR_READ } read;
+	enum { SP_DOOR_UNREAD, SP_DOOR_PLAIN, SP_DOOR_READ } read;
 	int reason; /* of sp_read_packet() */
 };
 

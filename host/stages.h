@@ -8,8 +8,8 @@
 #ifndef SP_HOST_STAGES_H
 #define SP_HOST_STAGES_H
 
-#include "door.h"
 #include "hash.h"
+#include "plain.h"
 
 /* to ThreadSanitizer a load of sixteen bytes is none of two words that others change at once */
 #if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
@@ -112,6 +112,11 @@ static inline void sp_stage_hash(struct sp_engine *e, struct sp_batch *b)
 /* Opens the door to packet i and reads it, if it is to be read now. Is there a key to look for? */
 static inline int sp_read_one(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in)
 {
+	d->dev.hashed = d->dev.hint = 0;
+	if (sp_plain_read(d, e, in)) {
+		d->read = SP_DOOR_PLAIN;
+		return 1;
+	}
 	sp_door_open(d, e, in);
 	/* what probably passes unread is left alone until its turn: reading would show in its counters */
 	if (sp_passes_unread(in))
@@ -232,11 +237,34 @@ static inline void sp_stage_follow(struct sp_engine *e, struct sp_batch *b, sp_u
 	}
 }
 
+/* A plain packet that was not so plain: as if it had been read by the parser in the first place. */
+static inline void sp_read_again(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in)
+{
+	const sp_u32 hint = d->dev.hint;
+	const sp_u64 hash = d->p.hash;
+
+	sp_door_open(d, e, in);
+	d->reason = sp_read_packet(&d->dev, &d->p);
+	d->read = SP_DOOR_READ;
+	d->p.hash = hash;
+	d->dev.hashed = 1;
+	d->dev.hint = hint;
+}
+
 static inline void sp_decide_one(struct sp_door *d, struct sp_engine *e, const struct sp_engine_packet *in,
 				 struct sp_counter *counters, struct sp_engine_result *out)
 {
 	int reason = SP_R_FORWARDED;
 
+	if (d->read == SP_DOOR_PLAIN) {
+		reason = sp_plain_decide(d, e, in);
+		if (reason) {
+			sp_plain_close(d, in, reason, counters, out);
+			return;
+		}
+		sp_read_again(d, e, in);
+		reason = SP_R_FORWARDED;
+	}
 	if (!sp_passes_unread(in))
 		reason = sp_decide(&d->dev, &d->p, e->t.state,
 				   d->read == SP_DOOR_READ ? d->reason : sp_read_packet(&d->dev, &d->p));
