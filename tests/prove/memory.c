@@ -26,7 +26,7 @@ static void packet(struct sp_engine *e, const struct sp_engine_packet *in, struc
 	sp_door_open(&d, e, in);
 	d.dev.hashed = any_u32; /* as for a batch */
 	d.dev.hint = any_u32;
-	reason = sp_door_is_open(&d, in) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
+	reason = sp_passes_unread(in) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
 	sp_door_close(&d, e, in, reason, e->counters, result);
 }
 

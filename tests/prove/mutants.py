@@ -37,6 +37,8 @@ MUTANTS = [
     Mutant("a_rate_of_nothing", "policy", "core/order.h", [
         ("\trate = SP_READ(o->rate);", "\trate = SP_READ(o->rate) & 0xfff0;"),
         ("\tif (rate) {", "\tif (SP_READ(o->rate)) {")], "division by zero"),
+    Mutant("a_segment_cut_short", "fast", "core/fast.h", [
+        ("if (l4 + 20 > end || p->l4_len < 20)", "if (l4 + 19 > end || p->l4_len < 20)")], "valid"),
     Mutant("a_sum_one_word_too_long", "packet", "port/port_host.h", [
         ("for (i = 0; i + 2 <= len; i += 2) {", "for (i = 0; i < len; i += 2) {")], "valid"),
     Mutant("a_load_beyond_the_end", "packet", "port/port_host.h", [

@@ -156,6 +156,11 @@ static struct sp_flow *sp_flow_at(sp_u32 i)
 	return ONE_OF(world_flow);
 }
 
+static __attribute__((unused)) void sp_flow_placed(sp_u32 i)
+{
+	(void)i;
+}
+
 static struct sp_frag *sp_frag_at(sp_u32 i)
 {
 	(void)i;
