@@ -124,6 +124,7 @@ def established(name, flows, packets, bursts):
     try:
         if remembers:
             row.warm(flows, turned)
+            row.warm(flows, turned)  # what is found out with the first packet after an answer is known then
         before = row.express() if "express" in name else 0
         found = [burst(row, f"run {flows} random {packets} {n * packets}") for n in range(bursts)]
         if "express" in name and row.express() - before < packets * bursts * 0.5:
@@ -145,6 +146,7 @@ def engine(name, flows, packets, bursts):
     what, _, turned = VARIANTS[name]
     row = Bed(what, flows)
     try:
+        row.warm(flows, turned)
         row.warm(flows, turned)
         found = []
         for _ in range(bursts):
