@@ -133,7 +133,7 @@ SP_INLINE void sp_note_virtual(struct sp_pkt *p, sp_u8 is)
 {
 }
 
-/* The same for a length that is not constant, 1 to 40 bytes. A proof looks at each length by itself: tests/prove/memory.h. */
+/* The same for a length that is not constant, 1 to 40 bytes. A proof has its own: tests/prove/memory.h. */
 #ifndef sp_load_some
 #define sp_load_some sp_load
 #endif
