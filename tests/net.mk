@@ -7,7 +7,8 @@ NET_PYTEST = SALLY=$(abspath $(B)/sally) SP_FILL=$(abspath $(B)/tests/net/fill) 
 	$(PYTHON) -B -m pytest -q -p no:cacheprovider --durations=5
 
 .PHONY: check-net
-check-net: $(B)/sally $(B)/sallyd $(B)/tests/net/fill $(B)/bench/flood ## real programs, scans and the life of the firewall, in namespaces
+check-net: $(B)/bench/flood
+check-net: $(B)/sally $(B)/sallyd $(B)/tests/net/fill ## real programs, scans and the life of the firewall, in namespaces
 	$(NET_PYTEST) tests/net
 
 $(B)/tests/net/fill: $(B)/tests/net/fill.o $(CTL_OBJ) $(B)/libhost.a
