@@ -2,6 +2,7 @@
 """These tests use the lab and the conversations of the network tests."""
 
 import os
+import signal
 import sys
 
 sys.path[:0] = [os.path.dirname(__file__), os.path.join(os.path.dirname(os.path.dirname(__file__)), "net")]
@@ -14,6 +15,8 @@ import lab as lab_  # noqa: E402
 def pytest_configure(config):
     for name in ("SSH_CONNECTION", "SUDO_UID"):  # applies must not be on trial because of who runs the tests
         os.environ.pop(name, None)
+    # an interrupted run must take its namespaces with it
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 @pytest.fixture(scope="session", autouse=True)
