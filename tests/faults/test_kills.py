@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A few of the kills of kills.py, of which `make faults` does a thousand; and moments of `down` that are too short for it."""
+"""A few of the kills of kills.py, of which `make faults` does a thousand; and moments of `down` that it seldom meets."""
 
 import re
 import signal
