@@ -15,7 +15,8 @@ fuzz_obj = $(patsubst %.c,$(FUZZ_DIR)/obj/%.o,$(1))
 FUZZ_ENGINE := host/engine.c host/names.c host/craft.c host/glance.c
 FUZZ_OF_parse := host/glance.c
 FUZZ_OF_frag := tests/fuzz/wire.c tests/fuzz/table.c $(FUZZ_ENGINE)
-FUZZ_OF_pipeline := $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c)) $(FUZZ_ENGINE) $(wildcard policy/*.c)
+FUZZ_OF_pipeline := $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c)) $(FUZZ_ENGINE) $(wildcard host/batch*.c) \
+	$(wildcard policy/*.c)
 FUZZ_OF_capture := $(FUZZ_ENGINE) host/capture.c host/replay.c host/sides.c
 FUZZ_OF_control := $(FUZZ_ENGINE) $(addprefix cli/,events.c filter.c json.c text.c) policy/image.c \
 	$(filter-out ctl/netlink.c,$(wildcard ctl/*.c))

@@ -7,7 +7,7 @@ PROPERTIES_DIR := $(B)/tests/properties
 PROPERTIES_DEPS := tests/properties.mk $(wildcard core/*.h port/*.h host/*.h host/engine.c policy/*.h tests/properties/*.h \
 	tests/fuzz/*.h)
 PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c honest.c policies.c) \
-	host/names.c host/craft.c host/glance.c $(wildcard policy/*.c)
+	host/names.c host/craft.c host/glance.c $(wildcard host/batch*.c) $(wildcard policy/*.c)
 PROPERTIES_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: check-properties
@@ -22,3 +22,7 @@ $(PROPERTIES_DIR)/faults: tests/properties/faults.c $(PROPERTIES_C) $(PROPERTIES
 $(PROPERTIES_DIR)/test: tests/properties/models.c $(PROPERTIES_C) host/engine.c $(PROPERTIES_DEPS)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -o $@ $< host/engine.c $(PROPERTIES_C)
+
+.PHONY: mutants
+mutants: ## break the core in one place at a time, in a copy: do the properties find it?
+	$(PYTHON) -B tests/properties/mutants.py

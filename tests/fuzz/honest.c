@@ -124,7 +124,9 @@ static int send_it(struct world *w, struct pair *h, int side, struct wire *p, in
 	      p->data, (w->now_ns - h->last_ns) / 1000000, h->answered);
 	if (!way.passed)
 		return 0;
-	h->last_ns = w->now_ns;
+	/* a SYN once more after its answer was lost: the ends settle that, and nothing is refreshed */
+	if (way.r[0].reason != SP_R_CHALLENGE)
+		h->last_ns = w->now_ns;
 	if (!look_at(&l, way.out.b, way.out.len))
 		abort();
 	if (!side && !h->alive) {

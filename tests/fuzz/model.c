@@ -60,6 +60,8 @@ static struct talk *begin(struct world *w, const struct ends *out, const struct 
 {
 	struct talk *t = &w->talk[w->talks++ % TALKS];
 
+	for (int i = 0; i < TALKS && is_live(w, t); i++)
+		t = &w->talk[i];
 	*t = (struct talk){ .out = *out, .real = *real, .used = 1, .from_outside = (sp_u8)from_outside };
 	return t;
 }

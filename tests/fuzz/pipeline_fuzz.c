@@ -232,6 +232,7 @@ int LLVMFuzzerTestOneInput(const sp_u8 *data, size_t size)
 			table_check(w.e);
 	}
 	table_check(w.e);
+	table_same(w.e, w.twin);
 	if (size % 16 == 0)
 		world_expire(&w);
 	return 0;

@@ -96,6 +96,7 @@ static void put_policy(struct world *w, sp_u32 generation, sp_u32 number)
 
 	w->policy[generation % SP_IMAGE_SLOTS] = w->has_rules ? number : 0;
 	w->e->images[generation % SP_IMAGE_SLOTS] = image ? image->v : NULL;
+	w->twin->images[generation % SP_IMAGE_SLOTS] = w->e->images[generation % SP_IMAGE_SLOTS];
 	w->bare_sources |= w->has_rules && policy_bares(number);
 }
 
@@ -109,17 +110,22 @@ sp_u32 world_policy(const struct world *w)
 
 void world_begin(struct world *w, sp_u8 how)
 {
-	static struct sp_engine *e;
+	static struct sp_engine *e, *twin;
 
-	if (!e)
+	if (!e) {
 		e = table_new();
+		twin = table_new();
+	}
 	memset(w, 0, sizeof(*w));
 	w->e = e;
+	w->twin = twin;
 	w->now_ns = START_NS;
 	w->gateway = how & 1;
 	w->translates = w->gateway && (how & 2);
 	w->has_rules = how & 4;
 	table_fresh(e, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
+	table_fresh(twin, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
+	world_sides(twin);
 	world_sides(e);
 	put_policy(w, 1, (how >> 4) % POLICIES);
 }
@@ -133,11 +139,13 @@ void world_change(struct world *w, sp_u8 how)
 	case 0: /* the outside address: .10, .11 and back */
 		if (w->translates)
 			w->e->t.nat->slot[0].addr ^= raw4((const sp_u8[]){ 0, 0, 0, 1 });
+		*w->twin->t.nat = *w->e->t.nat;
 		honest_changed(w, 1, 0);
 		return;
 	case 1: /* somebody kills a conversation */
 		if (w->e->t.flows[(how >> 3) % TABLE_CAPACITY].phase != SP_PHASE_ALIAS)
 			w->e->t.flows[(how >> 3) % TABLE_CAPACITY].flags |= SP_FLOW_KILLED;
+		w->twin->t.flows[(how >> 3) % TABLE_CAPACITY].flags = w->e->t.flows[(how >> 3) % TABLE_CAPACITY].flags;
 		honest_changed(w, 0, 1);
 		return;
 	default:
@@ -147,8 +155,25 @@ void world_change(struct world *w, sp_u8 how)
 		c->generation++;
 		c->trial_until_ns = (how & 7) == 2 ? w->now_ns + 30 * SP_NS_PER_S : 0;
 		put_policy(w, c->generation, number);
+		*w->twin->t.config = *c;
 		honest_changed(w, policy_bares(number) || w->translates, policy_blocks(number));
 	}
+}
+
+/* The same packet by the ways of batches, which leave out what they may. */
+static void meet_twin(struct world *w, const struct sp_engine_packet *p, const struct sp_engine_result *r,
+		      const struct frame *out)
+{
+	static sp_u8 other[WIRE_MAX];
+	struct sp_engine_packet q = *p;
+	struct sp_engine_result s;
+
+	q.out = other;
+	sp_engine_packets(w->twin, &q, &s, 1, w->twin->counters);
+	HOLDS(s.verdict == r->verdict && s.reason == r->reason && s.event == r->event, "%s, in a batch %s",
+	      sp_reason_name(r->reason), sp_reason_name(s.reason));
+	HOLDS(r->verdict == SP_DROP || (s.rewritten == r->rewritten && (!s.rewritten || !memcmp(other, out->b, p->len))),
+	      "%s: a batch makes other bytes of it", sp_reason_name(r->reason));
 }
 
 static void meet(struct world *w, const struct frame *in, struct frame *out, sp_u8 zone, sp_u8 hook, sp_u8 from,
@@ -158,6 +183,7 @@ static void meet(struct world *w, const struct frame *in, struct frame *out, sp_
 				      .out = out->b, .forwarded = from != SP_ZONE_NONE, .zone_from = from };
 
 	sp_engine_packet(w->e, &p, NULL, r);
+	meet_twin(w, &p, r, out);
 	out->len = in->len;
 	if (!r->rewritten)
 		memcpy(out->b, in->b, in->len);

@@ -46,6 +46,7 @@ struct passage {
 
 struct world {
 	struct sp_engine *e;
+	struct sp_engine *twin; /* the same by the ways of batches: every step must be the same */
 	sp_u64 now_ns;
 	int gateway, translates, has_rules;
 	int bare_sources; /* a policy was in force under which private addresses are known outside; that goes on */

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Breaks the core in one place at a time, in a copy, and looks whether the properties find it. Usage: mutants.py BUILD."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
+FOLDERS = ("core", "port", "host", "policy", "tests/fuzz", "tests/properties")
+FLAGS = "-O1 -std=gnu11 -fno-strict-aliasing -I. -w".split()
+SECONDS = 60  # of fuzzing, beyond the corpus
+SHARED = ["tests/fuzz/" + name for name in ("look.c", "wire.c", "world.c", "model.c", "honest.c", "policies.c")]
+BATCHES = sorted("host/" + name for name in os.listdir(os.path.join(ROOT, "host")) if name.startswith("batch") and
+                 name.endswith(".c"))
+PROGRAMS = {  # sources beside SHARED and policy/, which no mutant changes
+    "models": ["tests/properties/models.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
+    "faults": ["tests/properties/faults.c", "tests/fuzz/table.c", *BATCHES],
+    "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
+    "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
+    "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", *BATCHES],
+}
+
+
+def read_mutants():
+    with open(os.path.join(HERE, "mutants.tsv"), encoding="utf-8") as file:
+        return [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+
+
+def compile_into(tree, source, out, fuzzed):
+    guide = ["-fsanitize=fuzzer-no-link"] if fuzzed else []
+    subprocess.run(["clang-19", *FLAGS, *guide, "-c", source, "-o", out], cwd=tree, check=True)
+
+
+def prepare(tree):
+    """The copy, and the objects that stay."""
+    for folder in FOLDERS:
+        shutil.copytree(os.path.join(ROOT, folder), os.path.join(tree, folder))
+    sources = SHARED + ["host/names.c", "host/craft.c", "host/glance.c"]
+    sources += ["policy/" + name for name in sorted(os.listdir(os.path.join(tree, "policy"))) if name.endswith(".c")]
+    objects = []
+    for source in sources:
+        objects.append(os.path.join(tree, source.replace("/", "_") + ".o"))
+        compile_into(tree, source, objects[-1], False)
+    return objects
+
+
+def run(tree, name, objects):
+    """Builds and runs one program; what it said when it failed, or None."""
+    fuzzed = name not in ("models", "faults")
+    mine = []
+    for source in PROGRAMS[name]:
+        mine.append(os.path.join(tree, f"mutant_{len(mine)}.o"))
+        compile_into(tree, source, mine[-1], fuzzed)
+    program = os.path.join(tree, "program")
+    subprocess.run(["clang-19", *FLAGS, *(["-fsanitize=fuzzer"] if fuzzed else []), "-o", program, *mine, *objects],
+                   cwd=tree, check=True)
+    args = []
+    if fuzzed:
+        seeds = os.path.join(tree, "seeds")
+        shutil.rmtree(seeds, ignore_errors=True)
+        os.mkdir(seeds)
+        subprocess.run(["tar", "-xJf", f"tests/fuzz/corpus/{name}.tar.xz", "-C", seeds], cwd=tree, check=True)
+        args = [f"-max_total_time={SECONDS}", "-max_len=500", "-len_control=0", "-timeout=60", seeds]
+    done = subprocess.run([program, *args], cwd=tree, capture_output=True, text=True, errors="replace", timeout=1200)
+    if done.returncode == 0:
+        return None
+    said = [line for line in (done.stderr + done.stdout).splitlines()
+            if any(word in line for word in ("does not hold", "came in", "ERROR: AddressSanitizer", "runtime error"))]
+    return said[0][:150] if said else "ends with an error"
+
+
+def main():
+    failed = 0
+    mutants = read_mutants()
+    with tempfile.TemporaryDirectory() as tree:
+        objects = prepare(tree)
+        for path, old, new, finders, breaks in mutants:
+            with open(os.path.join(tree, path), encoding="utf-8") as file:
+                text = file.read()
+            if text.count(old) != 1:
+                print(f"STALE {path}: '{old}' stands there {text.count(old)} times")
+                failed += 1
+                continue
+            with open(os.path.join(tree, path), "w", encoding="utf-8") as file:
+                file.write(text.replace(old, new))
+            for name in finders.split():
+                said = run(tree, name, objects)
+                failed += said is None
+                print(f"{'found' if said else 'MISSED':6} {name:8} {breaks}: {said or path}", flush=True)
+            with open(os.path.join(tree, path), "w", encoding="utf-8") as file:
+                file.write(text)
+    total = sum(len(row[3].split()) for row in mutants)
+    print(f"{total - failed} passed, {failed} failed, 0 skipped")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
