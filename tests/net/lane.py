@@ -41,6 +41,14 @@ def family_of(kind):
     return 6 if kind == "v6" else 4
 
 
+class Patient(Sally):
+    """All the firewalls of a machine wait for each other's commands."""
+
+    def __call__(self, *argv, **kw):
+        kw["timeout"] = 120
+        return super().__call__(*argv, **kw)
+
+
 class LaneLab(Lab):
     """Closed with close(), as every lab."""
 
@@ -51,7 +59,7 @@ class LaneLab(Lab):
 
     def _build(self):
         self.fw = Namespace(self, "fw")
-        self.sally = Sally(self.fw)
+        self.sally = Patient(self.fw)
         for role in ("john", "hub", "a", "b", "web"):
             setattr(self, role, Namespace(self, role))
         for ns in self.namespaces:

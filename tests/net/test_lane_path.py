@@ -47,13 +47,6 @@ def as_it_was(lab):
     assert lab.sally.drops() == before
 
 
-@pytest.fixture
-def slow_way_only(lab, request):
-    """The lane does not do this yet: there the test fails."""
-    if lab.way == "lane":
-        request.applymarker(pytest.mark.xfail(strict=False, reason="the lane does not see it"))
-
-
 # ---- routes ----------------------------------------------------------------------------------------------------------
 
 
@@ -127,7 +120,7 @@ def test_a_rule_by_port_and_interface(lab, kind):
             lab.fw.run("ip", f"-{family}", "route", "flush", "table", 78)
 
 
-def test_by_type_of_service(lab, slow_way_only):
+def test_by_type_of_service(lab):
     """A route of its own for what asks for little delay."""
     with Talk(lab, "public", 7406) as talk:
         talk.goes(by="a")
@@ -140,7 +133,7 @@ def test_by_type_of_service(lab, slow_way_only):
             lab.fw.run("ip", "route", "del", NET[4], "tos", "0x10")
 
 
-def test_a_rule_by_type_of_service(lab, slow_way_only):
+def test_a_rule_by_type_of_service(lab):
     """The same of IPv6, where only rules ask for it."""
     with Talk(lab, "v6", 7410) as talk:
         talk.goes(by="a")
@@ -155,8 +148,7 @@ def test_a_rule_by_type_of_service(lab, slow_way_only):
             lab.fw.run("ip", "-6", "route", "flush", "table", 79)
 
 
-@pytest.mark.parametrize("kind", ["public", pytest.param("v6", marks=pytest.mark.xfail(
-    strict=False, reason="the lane does not look at the flow label, the kernel's choice does"))])
+@both_families
 def test_several_ways_at_once(lab, kind):
     """Each pair of addresses goes by the gateway that the stack would choose for it, and stays with it."""
     family = family_of(kind)
@@ -273,7 +265,7 @@ def test_a_neighbour_that_says_that_it_moves(lab, movable, kind):
 
 
 @pytest.mark.parametrize("kind", ["public"])
-def test_a_neighbour_that_moves_in_silence(lab, movable, impatient, slow_way_only, kind):
+def test_a_neighbour_that_moves_in_silence(lab, movable, impatient, kind):
     """Nobody says anything: the kernel asks again after a while, and finds it at the new address."""
     fw_mac = mac_of(lab.fw, "wan0")
     with Talk(lab, kind, 7421) as talk:
@@ -317,7 +309,7 @@ def test_a_neighbour_that_is_nailed_down(lab, movable, kind):
 
 
 @pytest.mark.parametrize("kind", ["public"])
-def test_a_neighbour_that_is_gone(lab, impatient, slow_way_only, kind):
+def test_a_neighbour_that_is_gone(lab, impatient, kind):
     """The kernel finds that nobody answers, and says so to who sends; then there is another one."""
     family = family_of(kind)
     with Talk(lab, kind, 7424) as talk:
@@ -366,7 +358,7 @@ def test_forwarding_that_is_switched_off(lab, name, kind):
         talk.goes(by="a")
 
 
-def test_the_reverse_path(lab, slow_way_only):
+def test_the_reverse_path(lab):
     """Strict filtering (RFC 3704): who sends from where the answers would not go to is not forwarded."""
     with Talk(lab, "public", 7431) as talk:
         talk.goes(by="a")
