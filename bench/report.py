@@ -105,7 +105,8 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {"processor": names[0] if names else "unknown", "processors": os.cpu_count(),
-            "kernel": os.uname().release.split("-")[0], "load": os.getloadavg()[0], "nftables": first_line("nft", "--version"),
+            "kernel": os.uname().release.split("-")[0], "load": os.getloadavg()[0],
+            "nftables": first_line("nft", "--version"),
             "commit": first_line("git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty")}
 
 
