@@ -238,6 +238,51 @@ static void every_conversation(sp_u8 how, sp_u8 pair)
 	       how & 2 && !(pair & 1) ? "translated" : "not translated");
 }
 
+/* ---- a full table ---------------------------------------------------------------------------------------------- */
+
+/* A conversation by the book, while so many others begin, most of them answered, that the table is full over and over. */
+static void everything_full(void)
+{
+	static const sp_u8 opening[] = { 0xf0, 0, 4, 0, 0, 5, 4, 5 };
+	struct take in = { opening, sizeof(opening) };
+	unsigned refused = 0;
+
+	world_begin(&w, 1);
+	honest_begin(&w);
+	while (in.left)
+		honest_step(&w, &in);
+	for (int i = 0; i < 1000; i++) {
+		static struct passage p;
+		struct wire x = { .family = 4, .proto = 17, .ttl = 64, .sport = (sp_u16)(1000 + i % 150), .dport = 53 };
+		const sp_u8 said[] = { (sp_u8)(i & 1 ? 4 : 0), 0x20 };
+
+		world_address(SP_ZONE_INSIDE, (sp_u8)(i % 2), 4, x.src);
+		world_address(SP_ZONE_OUTSIDE, (sp_u8)(i % 2), 4, x.dst);
+		p.from = SP_ZONE_INSIDE;
+		p.in.len = wire_build(&x, p.in.b);
+		world_pass(&w, &p);
+		refused += !p.passed;
+		if (p.passed && i % 4) {
+			struct wire y = x;
+
+			memcpy(y.src, x.dst, 16);
+			memcpy(y.dst, x.src, 16);
+			y.sport = x.dport;
+			y.dport = x.sport;
+			p.from = SP_ZONE_OUTSIDE;
+			p.in.len = wire_build(&y, p.in.b);
+			world_pass(&w, &p);
+			HOLDS(p.passed, "an answer at once");
+		}
+		table_check(w.e);
+		in = (struct take){ said, sizeof(said) };
+		honest_step(&w, &in);
+		w.now_ns += 3 * SP_NS_PER_S;
+	}
+	HOLDS(refused, "it was never full");
+	printf("ok   everything_full: %u of 1000 refused, and one goes on\n", refused);
+}
+
 int main(void)
 {
 	setlinebuf(stdout);
@@ -245,6 +290,7 @@ int main(void)
 	every_sequence();
 	every_conversation(3, 0); /* IPv4 TCP through the translation */
 	every_conversation(3, 1); /* IPv6 TCP */
-	printf("4 passed, 0 failed, 0 skipped\n");
+	everything_full();
+	printf("5 passed, 0 failed, 0 skipped\n");
 	return 0;
 }
