@@ -60,6 +60,8 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	if (sp_fast_fits(c, s, f, p) && (!lane || (note && sp_fast_hop(ctx, f, p, &hop, *note, data + SP_FAST_L3))))
 		reason = sp_fast_record(f, p);
+	if (reason)
+		sp_fast_used(f, p);
 	sp_flow_unlock(f);
 	if (reason == SP_R_NONE)
 		return SP_FAST_NOT;

@@ -226,12 +226,19 @@ SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out
 	p->new_port = a->key.port[end];
 	i = a->slot - 1;
 	SP_OPAQUE(i);
-	if (i < SP_NAT_SLOTS && (SP_READ(nat->slot[i].addr) != p->new4 ||
-				 (SP_READ(nat->asked[i]) != sp_nat_second(p->now_ns) &&
-				  !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL))))
-		return 0;
-	sp_nat_used(a, p->now_ns);
-	return 1;
+	if (i >= SP_NAT_SLOTS)
+		return 1;
+	return SP_READ(nat->slot[i].addr) == p->new4 && (SP_READ(nat->asked[i]) == sp_nat_second(p->now_ns) ||
+							 (SP_READ(nat->slot[i].flags) & SP_SLOT_POOL));
+}
+
+/* p is to go on as sp_fast_source() says: its port is in use. What is refused tells nothing of it. f is locked. */
+SP_INLINE void sp_fast_used(struct sp_flow *f, const struct sp_pkt *p)
+{
+	struct sp_alias *a = p->nat == SP_NAT_SRC ? sp_alias_at(f->alias - 1) : SP_NULL;
+
+	if (a)
+		sp_nat_used(a, p->now_ns);
 }
 
 /* Two bytes at `off`; SP_NULL: they are not there. The verifier must see the bound on the very register that is used. */
