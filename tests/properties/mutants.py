@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Breaks the core in one place at a time, in a copy, and looks whether the properties find it. Usage: mutants.py BUILD."""
+"""Breaks the core in one place at a time, in a copy, and looks whether the properties find it. Usage: mutants.py [WORDS];
+with words only those mutants whose description has them."""
 
 import os
 import shutil
@@ -20,7 +21,7 @@ PROGRAMS = {  # sources beside SHARED and policy/, which no mutant changes
     "faults": ["tests/properties/faults.c", "tests/fuzz/table.c", *BATCHES],
     "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
     "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
-    "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", *BATCHES],
+    "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
 }
 
 
@@ -74,7 +75,7 @@ def run(tree, name, objects):
 
 def main():
     failed = 0
-    mutants = read_mutants()
+    mutants = [row for row in read_mutants() if all(word in row[4] for word in sys.argv[1:])]
     with tempfile.TemporaryDirectory() as tree:
         objects = prepare(tree)
         for path, old, new, finders, breaks in mutants:
