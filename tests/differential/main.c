@@ -33,7 +33,7 @@ struct suite {
 
 static const char usage[] =
 	"usage: differential [--engine NAME]... [--sequences N] [--seed S] [--out DIR] [--verbose]\n"
-	"  --engine NAME   tc, xdp, lane, or wrong (has a fault): compared with native; default tc, xdp, lane in turn\n"
+	"  --engine NAME   tc, xdp, lane, batch, or wrong (has a fault): beside native; default the first four\n"
 	"  --sequences N   so many (default 1000), in batches of 100\n"
 	"  --seed S        of the first batch (default 1); the next ones follow\n"
 	"  --linux RULES   compared with native: nftables and conntrack; differences must be explained by that table\n"
@@ -237,7 +237,7 @@ int main(int argc, char **argv)
 		{ "survey", no_argument, NULL, 'S' },	    { "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	static const char *const usual[] = { "tc", "xdp", "lane" };
+	static const char *const usual[] = { "tc", "xdp", "lane", "batch" };
 	const char *names[ENGINES_MAX];
 	struct suite su = { .out = "." };
 	sp_u64 wanted = 1000, seed = 1;
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 			return fputs(usage, c == 'h' ? stdout : stderr), c == 'h' ? 0 : 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	rc = rules ? open_linux(&su, rules, survey) : open_engines(&su, n ? names : usual, n ? n : 3);
+	rc = rules ? open_linux(&su, rules, survey) : open_engines(&su, n ? names : usual, n ? n : 4);
 	for (; !rc && su.sequences < wanted && su.cases < CASES_MAX; seed++) {
 		const int size = wanted - su.sequences < SEQ_PER_BATCH ? (int)(wanted - su.sequences) : SEQ_PER_BATCH;
 

@@ -89,6 +89,12 @@ def test_a_table_that_is_broken_is_refused(tmp_path):
     assert done.returncode != 0 and "rules.tsv:1: no rule" in done.stdout
 
 
+def test_the_lane_is_taken_and_tells_no_port_of_what_is_refused():
+    done = run("--engine", "lane", "--sequences", 100, "--seed", 86)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) took the lane", done.stdout).group(1)) > 50, done.stdout
+
+
 def test_an_engine_that_nobody_knows_is_refused():
     done = run("--engine", "nonsense")
     assert done.returncode == 2 and "usage:" in done.stderr

@@ -65,6 +65,7 @@ struct tengine {
 extern const struct tengine_ops tengine_native;
 extern const struct tengine_ops tengine_tc;
 extern const struct tengine_ops tengine_xdp;
+extern const struct tengine_ops tengine_batch; /* native, as a batch of one */
 extern const struct tengine_ops tengine_lane; /* needs a network namespace of its own */
 
 /* By name; NULL: no such engine. */
