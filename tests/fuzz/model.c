@@ -66,6 +66,15 @@ static struct talk *begin(struct world *w, const struct ends *out, const struct 
 	return t;
 }
 
+/* A packet that begins a conversation: what had those ends before is over, whoever began it. */
+static struct talk *over(struct talk *t, const struct passage *p)
+{
+	if (!t || p->r[0].event != SP_EVENT_NEW)
+		return t;
+	t->used = 0;
+	return NULL;
+}
+
 sp_u32 model_entries(const struct world *w)
 {
 	const struct sp_state *s = w->e->t.state;
@@ -165,8 +174,7 @@ void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_befo
 	      "%s: uninvited, and it came in; policy %u, proto %u, %u to %u",
 	      sp_reason_name(reason), world_policy(w), l.e.proto, l.e.sport, l.e.dport);
 	HOLDS(!grew || permitted(w, &l.e), "%s: nobody may begin that from outside", sp_reason_name(reason));
-	if (p->r[0].event == SP_EVENT_NEW)
-		t = NULL; /* what had those ends before is over */
+	t = over(t, p);
 	/* an answer reaches the one who has asked, and nobody else */
 	if (t && !t->from_outside && look_at(&m, p->middle.b, p->middle.len)) {
 		const struct ends to = ends_back(&t->real);
@@ -194,7 +202,7 @@ void model_left(struct world *w, const struct passage *p)
 		w->dhcp6_ns = w->now_ns;
 	if (l.frag_off || l.is_error)
 		return;
-	t = find(w, &l.e);
+	t = over(find(w, &l.e), p);
 	if (!t)
 		t = begin(w, &l.e, &m.e, 0);
 	/* a host's stack throws away what it should forward: where that would have gone is not asked */
