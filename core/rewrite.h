@@ -162,7 +162,8 @@ SP_GLOBAL int sp_rewrite_quote(sp_dev *dev, struct sp_pkt *p)
 	}
 	at = sp_sum_off(p->key.proto);
 	/* at least eight bytes of the transport header are there; TCP's checksum may not be */
-	if (at && l4 + at + 2 <= end && sp_fix_quoted(dev, p, l4 + at, p->key.proto == SP_PROTO_UDP))
+	if (at && l4 + at + 2 <= end &&
+	    sp_fix_quoted(dev, p, l4 + at, p->key.proto == SP_PROTO_UDP || p->key.proto == SP_PROTO_UDPLITE))
 		return -1;
 	if (p->old_port.raw == p->new_port.raw)
 		return 0;
