@@ -210,20 +210,24 @@ static int meet(struct game *g, const struct sp_engine_packet *e, sp_u8 *out)
 }
 
 /*
- * Is the wrong checksum by chance the sum of the pseudo-header alone, as virtual links leave it? One in 65,536 is. TC asks
- * the kernel which it is; the others can only guess (core/pipeline.h), so they may change it in different ways.
+ * Is the transport checksum by chance the sum of the pseudo-header alone, as virtual links leave it? One in 65,536 is. TC asks
+ * the kernel which it is; the others can only guess (core/pipeline.h), so they may change it in different ways. And one of
+ * UDP-Lite that is 0 is none: it stays as it is.
  */
-static int looks_unfinished(const struct pkt *p, const sp_u8 *bytes, size_t len)
+static int is_ambiguous(const struct pkt *p, const sp_u8 *frame, size_t len)
 {
-	static sp_u8 unfinished[PKT_MAX];
-	static struct pkt q;
+	const sp_u8 *ip = frame + 14 + 4 * p->vlans;
+	const size_t head = (ip[0] & 15u) * 4, at = head + (p->proto == 6 ? 16 : 6);
+	sp_u32 sum = p->proto + (sp_u32)(ip[2] << 8 | ip[3]) - (sp_u32)head, field;
 
-	if (!p->bad_sum || !maps_ports(p))
+	if (p->family != 4 || (p->proto != 6 && p->proto != 17 && p->proto != 136) || (size_t)(ip - frame) + at + 2 > len)
 		return 0;
-	q = *p;
-	q.bad_sum = 0;
-	q.partial_sum = 1;
-	return pkt_build(&q, 0, unfinished, sizeof(unfinished)) == len && !memcmp(bytes, unfinished, len);
+	for (int i = 12; i < 20; i += 2)
+		sum += (sp_u32)(ip[i] << 8 | ip[i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	field = (sp_u32)(ip[at] << 8 | ip[at + 1]);
+	return field == sum || (p->proto == 136 && !field);
 }
 
 /* Does the packet, as it looks now, go to this machine itself? */
@@ -266,7 +270,7 @@ static int play_step(struct game *g)
 	play_resolve(g->b, st, port, &p);
 	l3 = 14 + 4 * (size_t)p.vlans;
 	e.len = (sp_u32)pkt_build(&p, 0, bytes, sizeof(bytes));
-	if (looks_unfinished(&p, bytes, e.len))
+	if (is_ambiguous(&p, bytes, e.len))
 		return 0;
 	if (st->from == SP_ZONE_SELF) {
 		e.zone = SP_ZONE_OUTSIDE;
