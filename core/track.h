@@ -136,7 +136,8 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 	}
 	if (reopen) {
 		reason = SP_TRACK_REOPEN;
-		p->line = f->line;
+		if (!restart)
+			p->line = f->line; /* then the line that permits the new beginning stands there */
 		/* waits for an answer once more: within the budget of those that do */
 		if (restart && sp_class_of(f->phase) != SP_CLASS_UNANSWERED &&
 		    SP_READ(s->count[SP_CLASS_UNANSWERED]) >= SP_READ(c->unanswered_max)) {

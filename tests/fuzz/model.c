@@ -192,6 +192,21 @@ void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_befo
 		note_first(w, &l);
 }
 
+void model_began(struct world *w, const struct passage *p)
+{
+	struct look l;
+	struct talk *t;
+
+	if (!look_at(&l, p->in.b, p->in.len) || l.frag_off || l.is_error)
+		return;
+	t = over(find(w, &l.e), p);
+	if (!t) {
+		t = begin(w, &l.e, &l.e, 0);
+		t->elsewhere = 1;
+	}
+	t->last_ns = w->now_ns;
+}
+
 void model_left(struct world *w, const struct passage *p)
 {
 	struct look l, m;

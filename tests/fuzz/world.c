@@ -264,6 +264,8 @@ void world_pass(struct world *w, struct passage *p)
 	}
 	if (getenv("FUZZ_SAY"))
 		say(w, p);
+	if (!p->passed && p->forwarded && p->from != SP_ZONE_OUTSIDE)
+		model_began(w, p);
 	if (!p->passed)
 		return;
 	if (p->to == SP_ZONE_OUTSIDE)

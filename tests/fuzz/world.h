@@ -77,6 +77,7 @@ sp_u8 world_zone(const sp_u8 addr[16], sp_u8 family);
 sp_u32 model_entries(const struct world *w);
 void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_before);
 void model_left(struct world *w, const struct passage *p);
+void model_began(struct world *w, const struct passage *p); /* let through where it came in, and not where it leaves */
 
 /* ---- policies.c ---- */
 #define POLICIES 9
