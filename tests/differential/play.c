@@ -211,8 +211,8 @@ static int meet(struct game *g, const struct sp_engine_packet *e, sp_u8 *out)
 
 /*
  * Is the transport checksum by chance the sum of the pseudo-header alone, as virtual links leave it? One in 65,536 is. TC
- * asks the kernel which it is; the others can only guess (core/pipeline.h), so they may change it in different ways. And one of
- * UDP-Lite that is 0 is none: it stays as it is.
+ * asks the kernel which it is; the others can only guess (core/pipeline.h), so they may change it in different ways. And one
+ * of UDP-Lite that is 0 is none: it stays as it is.
  */
 static int is_ambiguous(const struct pkt *p, const sp_u8 *frame, size_t len)
 {
