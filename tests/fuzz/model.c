@@ -173,6 +173,9 @@ void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_befo
 	HOLDS(!l.is_error, "%s: an error about nothing", sp_reason_name(reason));
 	out = ends_back(&l.e);
 	t = find(w, &out);
+	/* where private addresses are known outside, what John has sent may be answered though a clash kept it from leaving */
+	if (t && !t->from_outside && policy_bares(world_policy(w)))
+		t->elsewhere = 0;
 	HOLDS((t && !t->from_outside && !t->elsewhere) || (t && policy_opens(world_policy(w))) || permitted(w, &l.e),
 	      "%s: uninvited, and it came in; policy %u, proto %u, %u to %u",
 	      sp_reason_name(reason), world_policy(w), l.e.proto, l.e.sport, l.e.dport);
