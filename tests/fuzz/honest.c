@@ -28,11 +28,13 @@ struct pair {
 
 static struct pair pairs[PAIRS];
 static sp_u16 next_port;
+static sp_u32 policy; /* in force at the last step: a trial goes back by itself */
 
 void honest_begin(struct world *w)
 {
 	memset(pairs, 0, sizeof(pairs));
 	next_port = 50000;
+	policy = 0;
 }
 
 void honest_changed(struct world *w, int addresses, int all)
@@ -317,6 +319,10 @@ void honest_step(struct world *w, struct take *in)
 	const int side = who >> 2 & 1;
 	struct wire p = { 0 };
 
+	if (policy != world_policy(w)) {
+		policy = world_policy(w);
+		honest_changed(w, 1, policy_blocks(policy));
+	}
 	if (!h->open || (who & 0xf0) == 0xf0 || (h->over_ns && !must_live(w, h))) {
 		open_pair(w, h, how);
 		return;

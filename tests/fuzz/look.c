@@ -21,8 +21,13 @@ static void look_icmp(struct look *l, const sp_u8 *b)
 		l->is_error = memchr(errors4, b[0], sizeof(errors4)) != NULL;
 		l->is_query = memchr(queries4, b[0], sizeof(queries4)) != NULL;
 	}
-	if (l->is_query)
-		l->e.sport = l->e.dport = get16(b + 4);
+	if (!l->is_query)
+		return;
+	l->e.sport = l->e.dport = get16(b + 4);
+	if (l->e.proto == 58)
+		l->e.query = 128;
+	else
+		l->e.query = b[0] == 0 ? 8 : b[0] == 8 || b[0] % 2 ? b[0] : b[0] - 1;
 }
 
 static void look_l4(struct look *l, const sp_u8 *frame)
@@ -130,8 +135,8 @@ struct ends ends_back(const struct ends *e)
 
 int ends_same(const struct ends *a, const struct ends *b)
 {
-	return a->family == b->family && a->proto == b->proto && a->sport == b->sport && a->dport == b->dport &&
-	       !memcmp(a->src, b->src, 16) && !memcmp(a->dst, b->dst, 16);
+	return a->family == b->family && a->proto == b->proto && a->query == b->query && a->sport == b->sport &&
+	       a->dport == b->dport && !memcmp(a->src, b->src, 16) && !memcmp(a->dst, b->dst, 16);
 }
 
 int ends_private(const sp_u8 a[16])

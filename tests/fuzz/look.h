@@ -9,6 +9,7 @@ struct ends {
 	sp_u8 family, proto;
 	sp_u8 src[16], dst[16];
 	sp_u16 sport, dport; /* ICMP queries: the identifier in both; protocols without ports: 0 */
+	sp_u8 query; /* type of the request; each sort has identifiers of its own */
 };
 
 struct look {

@@ -44,8 +44,8 @@ static struct talk *find(struct world *w, const struct ends *out)
 }
 
 /*
- * Anybody here who has spoken from that port of an address of ours: an open mapping. Ports are held by the place of an address,
- * so a mapping outlives, for two minutes, the address that took that place.
+ * Anybody here who has spoken from that port of an address of ours: an open mapping. Ports are held by the place of an
+ * address, so a mapping outlives, for two minutes, the address that took that place.
  */
 static int speaks(const struct world *w, const struct ends *in)
 {
@@ -173,7 +173,7 @@ void model_came_in(struct world *w, const struct passage *p, sp_u32 entries_befo
 	HOLDS(!l.is_error, "%s: an error about nothing", sp_reason_name(reason));
 	out = ends_back(&l.e);
 	t = find(w, &out);
-	/* where private addresses are known outside, what John has sent may be answered though a clash kept it from leaving */
+	/* where private addresses are known outside, what John sent may be answered though a clash kept it from leaving */
 	if (t && !t->from_outside && policy_bares(world_policy(w)))
 		t->elsewhere = 0;
 	HOLDS((t && !t->from_outside && !t->elsewhere) || (t && policy_opens(world_policy(w))) || permitted(w, &l.e),

@@ -96,10 +96,10 @@ int policy_permits(sp_u32 number, const struct ends *e, int *mapped)
 	}
 }
 
-/* What came in by a mapping goes on, also when its address has just gone: nothing arrives there any more. */
+/* What came in by a mapping or a forward goes on, also when its address has just gone: nothing arrives there any more. */
 int policy_opens(sp_u32 number)
 {
-	return number == 2 || number == 7;
+	return number == 2 || number == 3 || number == 7;
 }
 
 int policy_blocks(sp_u32 number)

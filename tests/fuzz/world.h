@@ -88,7 +88,7 @@ const struct sp_image *policy_image(sp_u32 number);
 int policy_permits(sp_u32 number, const struct ends *e, int *mapped);
 /* Does it say who may not begin from here? Are private addresses known outside? */
 int policy_blocks(sp_u32 number);
-int policy_opens(sp_u32 number); /* with `nat open` */
+int policy_opens(sp_u32 number); /* to our own addresses, for somebody inside */
 int policy_bares(sp_u32 number);
 
 /* ---- honest.c: conversations by the book, that must not be disturbed ---- */
