@@ -77,18 +77,19 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 {
 	const sp_u8 from = hook == SP_HOOK_EGRESS ? sp_came_from(skb) : SP_ZONE_NONE;
+	const int answer = sp_is_answer(skb); /* once: it takes the mark away */
 	struct sp_pkt *p;
 	sp_u32 reason;
 
 	/* UNSPEC: let the filters that others installed have their say */
-	if (!sp_is_answer(skb) && sp_fast_tc(skb, hook, from))
+	if (!answer && sp_fast_tc(skb, hook, from))
 		return TC_ACT_UNSPEC;
 	p = sp_door(skb->ifindex, hook);
 	if (!p)
 		return TC_ACT_UNSPEC;
 	p->frame_len = skb->len;
 	p->segs = skb->gso_segs ? skb->gso_segs : 1;
-	if (sp_is_answer(skb)) {
+	if (answer) {
 		sp_count(SP_R_OWN_ERROR, p);
 		return TC_ACT_UNSPEC;
 	}
