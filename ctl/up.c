@@ -64,12 +64,16 @@ static int make_config(struct sp_up *up, sp_u64 cookie, struct sp_config *config
 	return 0;
 }
 
-/* A gateway wants XDP, a host TC: native XDP costs a local TCP stack its offloads. */
+/*
+ * A gateway wants XDP, a host TC: native XDP costs a local TCP stack its offloads. The XDP program reads the kernel's own
+ * structures, whose description (CONFIG_DEBUG_INFO_BTF) a kernel may lack; those of TC need nothing of the sort.
+ */
 static int wants_xdp(const struct sp_up *up, const struct sp_link *l)
 {
 	if (l->zone == SP_ZONE_NONE || l->bare_ip)
 		return 0;
-	return up->mode == SP_MODE_XDP || (up->mode == SP_MODE_AUTO && up->links.forwarding);
+	return up->mode == SP_MODE_XDP ||
+	       (up->mode == SP_MODE_AUTO && up->links.forwarding && !access("/sys/kernel/btf/vmlinux", R_OK));
 }
 
 static int any_wants_xdp(const struct sp_up *up)

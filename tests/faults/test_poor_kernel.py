@@ -107,7 +107,7 @@ def test_and_comes_to_itself(guarded):
 
 
 def test_no_type_information_of_the_kernel(bare):
-    """CONFIG_DEBUG_INFO_BTF is not needed: nothing is read from the kernel's own structures."""
+    """Without CONFIG_DEBUG_INFO_BTF it takes TC, which reads nothing of the kernel's own structures."""
     script = f"mount -t tmpfs none /sys/kernel && test ! -e /sys/kernel/btf && {SALLY} up --no-daemon --flows 2000"
     done = bare.fw.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, check=False)
     assert done.returncode == 0, done
