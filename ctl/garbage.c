@@ -140,10 +140,12 @@ static void collect(const char *base, void (*remove_one)(const char *base, const
 
 static void remove_pins(const char *base, const char *name)
 {
+	struct sp_pins place SP_CLEANUP(sp_pins_unlock);
 	char path[200];
 
 	snprintf(path, sizeof(path), "%s/%.60s", base, name);
-	sp_pins_remove_dir(path);
+	if (sp_pins_try_lock(base, strtoull(name, NULL, 10), &place))
+		sp_pins_remove_dir(path);
 }
 
 static void remove_kept(const char *base, const char *name)
@@ -151,9 +153,23 @@ static void remove_kept(const char *base, const char *name)
 	sp_watcher_forget(name);
 }
 
-/* The caller holds the lock of base. */
+static void collect_locks(const char *base)
+{
+	DIR *dp = opendir(base);
+	struct dirent *d;
+	sp_u64 cookie;
+
+	while (dp && (d = readdir(dp)))
+		if (sscanf(d->d_name, "lock-%llu", &cookie) == 1)
+			sp_pins_drop_lock(base, cookie);
+	if (dp)
+		closedir(dp);
+}
+
+/* The caller holds a lock in base, so that base stays. Others may do the same meanwhile. */
 void sp_garbage_collect(const char *base)
 {
 	collect(base, remove_pins);
+	collect_locks(base);
 	collect(SP_RUN_DIR, remove_kept);
 }

@@ -37,16 +37,21 @@ int sp_zones_assign(struct sp_links *links, const struct sp_zoning *z, struct sp
 struct sp_pins {
 	char base[96]; /* <bpffs>/sally */
 	char dir[160]; /* <base>/<instance>; empty: none */
-	int lock_fd; /* exclusive lock on base */
+	sp_u64 cookie; /* whose lock it is */
+	int lock_fd; /* exclusive lock of that instance, on <base>/lock-<cookie> */
 };
 /* Looks everywhere for the instance of this namespace: 1 found (dir is set), 0 not. */
 int sp_pins_find(sp_u64 cookie, struct sp_pins *p);
 /*
- * Takes the lock of the place that has the instance, or of the one where a new one belongs (mounting
- * it if needed).
+ * Takes the lock of the instance, in the place that has it, or in the one where a new one belongs (mounting it if needed).
+ * Instances do not wait for each other.
  */
 int sp_pins_lock(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
+int sp_pins_try_lock(const char *base, sp_u64 cookie, struct sp_pins *p); /* 1: taken; 0: somebody else has it */
 void sp_pins_unlock(struct sp_pins *p); /* also for SP_CLEANUP */
+void sp_pins_drop_lock(const char *base, sp_u64 cookie); /* one without pins that nobody has: left by who was killed */
+/* A descriptor of the lock of the instance pinned in dir, or a negative errno; it stays the lock until that is down. */
+int sp_pins_open_lock(const char *dir);
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
 int sp_pins_remove_dir(const char *dir);
 

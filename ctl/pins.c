@@ -10,9 +10,13 @@
  * there is none, a child enters that mount namespace.
  *
  *     <root>/sys/fs/bpf/sally/<cookie>-<netns inode>-<pid namespace inode>/sp_flows, ...
+ *     <root>/sys/fs/bpf/sally/lock-<cookie>/
  *
- * or /run/sally/bpf, where nothing can be mounted on /sys. The folder `sally` is also the lock, held
- * while an instance comes up or goes down.
+ * or /run/sally/bpf, where nothing can be mounted on /sys. The second folder is empty: it is the lock of this instance,
+ * held (flock) while something of it changes, and there before the pins and after them, so that coming up and going down can
+ * be locked, too. It is only removed by who holds it, and only while there are no pins; so whoever has it open and sees the
+ * pins (sallyd) has the lock that everybody takes. Nothing is shared between instances but the folder `sally`, which goes
+ * with its last entry.
  */
 #define _GNU_SOURCE /* setns */
 #include <dirent.h>
@@ -35,6 +39,7 @@
 
 #define SP_ROOTS 32 /* ancestors looked at */
 #define SP_LOCK_WAIT_S 30
+#define SP_LOCK_PATH 128
 
 static const char *const bpffs_paths[] = { "/sys/fs/bpf", "/run/sally/bpf" };
 #define SP_BPFFS_PATHS (int)(sizeof(bpffs_paths) / sizeof(bpffs_paths[0]))
@@ -132,7 +137,7 @@ static int mount_in(const char *root, const char *path)
 	return -WEXITSTATUS(status);
 }
 
-/* Looks for "<cookie>-..." in base; 1: found. */
+/* Looks for "<cookie>-..." in base; 1: found, 0: not, or a negative errno. */
 static int find_instance(const char *base, sp_u64 cookie, char *dir, size_t size)
 {
 	char want[24];
@@ -140,12 +145,13 @@ static int find_instance(const char *base, sp_u64 cookie, char *dir, size_t size
 	DIR *dp = opendir(base);
 	int found = 0;
 
+	if (!dp)
+		return errno == ENOENT ? 0 : -errno;
 	snprintf(want, sizeof(want), "%llu-", cookie);
-	while (dp && !found && (d = readdir(dp)))
+	while (!found && (d = readdir(dp)))
 		if (!strncmp(d->d_name, want, strlen(want)))
 			found = snprintf(dir, size, "%s/%.60s", base, d->d_name) < (int)size;
-	if (dp)
-		closedir(dp);
+	closedir(dp);
 	return found;
 }
 
@@ -160,7 +166,7 @@ static int find_in_roots(const struct roots *r, sp_u64 cookie, struct sp_pins *p
 			if (!is_bpffs(bpffs))
 				continue;
 			snprintf(p->base, sizeof(p->base), "%s/sally", bpffs);
-			if (find_instance(p->base, cookie, p->dir, sizeof(p->dir)))
+			if (find_instance(p->base, cookie, p->dir, sizeof(p->dir)) > 0)
 				return 1;
 		}
 	}
@@ -258,29 +264,52 @@ static int lock_within(int fd, unsigned seconds)
 	return rc;
 }
 
-/*
- * flock on the folder; after waiting, it must still be the folder of that name (the last one to leave
- * removes it).
- */
+static void lock_path(const char *base, sp_u64 cookie, char path[SP_LOCK_PATH])
+{
+	snprintf(path, SP_LOCK_PATH, "%s/lock-%llu", base, cookie);
+}
+
+/* A descriptor of the lock's folder, which is made if need be; -EAGAIN: somebody has just removed it. */
+static int open_lock(const char *base, sp_u64 cookie)
+{
+	char path[SP_LOCK_PATH];
+	int fd;
+
+	lock_path(base, cookie, path);
+	if (mkdir(base, 0700) && errno != EEXIST)
+		return -errno;
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : errno == ENOENT ? -EAGAIN : -errno;
+}
+
+/* After waiting: is it still the folder of that name? The one before may have removed it. */
+static int is_the_lock(const struct sp_pins *p)
+{
+	char path[SP_LOCK_PATH];
+	struct stat held;
+
+	lock_path(p->base, p->cookie, path);
+	return p->lock_fd >= 0 && !fstat(p->lock_fd, &held) && held.st_ino == sp_inode_of(path);
+}
+
 static int take_lock(struct sp_pins *p, struct sp_err *err)
 {
 	const sp_u64 until = sp_now_ns() + SP_LOCK_WAIT_S * SP_NS_PER_S;
-	struct stat held;
 	int rc;
 
 	for (;;) {
-		if (mkdir(p->base, 0700) && errno != EEXIST)
-			return sp_err_errno(err, -errno, "can not make a folder in the BPF file system");
-		p->lock_fd = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (p->lock_fd < 0 && errno != ENOENT)
-			return sp_err_errno(err, -errno, "can not open the folder of pins");
+		p->lock_fd = open_lock(p->base, p->cookie);
+		if (p->lock_fd < 0 && p->lock_fd != -EAGAIN)
+			return sp_err_errno(err, p->lock_fd, "can not make a folder in the BPF file system");
 		rc = p->lock_fd < 0 ? 0 : lock_within(p->lock_fd, SP_LOCK_WAIT_S);
 		if (rc || sp_now_ns() > until) {
 			sp_close_fd(&p->lock_fd);
 			return rc && rc != -EINTR ? sp_err_errno(err, rc, "can not lock the folder of pins") :
 			       sp_err_set(err, -EBUSY, "another sally is at work; try again when it is done");
 		}
-		if (p->lock_fd >= 0 && !fstat(p->lock_fd, &held) && held.st_ino == sp_inode_of(p->base))
+		if (is_the_lock(p))
 			return 0;
 		sp_close_fd(&p->lock_fd);
 	}
@@ -290,19 +319,62 @@ int sp_pins_lock(sp_u64 cookie, struct sp_pins *p, struct sp_err *err)
 {
 	int rc = sp_pins_find(cookie, p) ? 0 : find_new_base(p, err);
 
+	p->cookie = cookie;
 	if (!rc)
 		rc = take_lock(p, err);
+	if (rc)
+		return rc;
 	/* another one may have come up, or gone down, while we waited */
-	if (!rc && !find_instance(p->base, cookie, p->dir, sizeof(p->dir)))
-		p->dir[0] = 0;
-	return rc;
+	p->dir[0] = 0;
+	rc = find_instance(p->base, cookie, p->dir, sizeof(p->dir));
+	return rc < 0 ? sp_err_errno(err, rc, "can not look into the folder of pins") : 0;
+}
+
+int sp_pins_try_lock(const char *base, sp_u64 cookie, struct sp_pins *p)
+{
+	*p = (struct sp_pins){ .cookie = cookie };
+	snprintf(p->base, sizeof(p->base), "%s", base);
+	p->lock_fd = open_lock(base, cookie);
+	if (p->lock_fd >= 0 && !flock(p->lock_fd, LOCK_EX | LOCK_NB) && is_the_lock(p))
+		return 1;
+	sp_close_fd(&p->lock_fd);
+	return 0;
 }
 
 void sp_pins_unlock(struct sp_pins *p)
 {
-	if (p->lock_fd >= 0)
-		rmdir(p->base); /* only if it is empty */
+	char path[SP_LOCK_PATH], dir[160];
+
+	if (p->lock_fd < 0)
+		return;
+	lock_path(p->base, p->cookie, path);
+	if (!find_instance(p->base, p->cookie, dir, sizeof(dir)))
+		rmdir(path);
+	rmdir(p->base); /* only if it is empty */
 	sp_close_fd(&p->lock_fd);
+}
+
+void sp_pins_drop_lock(const char *base, sp_u64 cookie)
+{
+	struct sp_pins p;
+	char dir[160];
+
+	/* others' locks are not touched while they are in use */
+	if (!find_instance(base, cookie, dir, sizeof(dir)) && sp_pins_try_lock(base, cookie, &p))
+		sp_pins_unlock(&p);
+}
+
+int sp_pins_open_lock(const char *dir)
+{
+	const char *name = strrchr(dir, '/');
+	char base[96], path[SP_LOCK_PATH];
+	int fd;
+
+	if (!name || snprintf(base, sizeof(base), "%.*s", (int)(name - dir), dir) >= (int)sizeof(base))
+		return -ENAMETOOLONG;
+	lock_path(base, strtoull(name + 1, NULL, 10), path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err)

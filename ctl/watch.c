@@ -31,7 +31,6 @@
 
 static int open_files(struct sp_watch *w, struct sp_err *err)
 {
-	char path[220];
 	int rc;
 
 	w->guard = calloc(1, sizeof(*w->guard));
@@ -41,9 +40,10 @@ static int open_files(struct sp_watch *w, struct sp_err *err)
 	if (rc)
 		return rc;
 	w->fd_dir = open(w->live.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "%s/..", w->live.dir);
-	w->fd_base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return w->fd_dir < 0 || w->fd_base < 0 ? sp_err_errno(err, -errno, "can not open the folder of pins") : 0;
+	if (w->fd_dir < 0)
+		return sp_err_errno(err, -errno, "can not open the folder of pins");
+	w->fd_lock = sp_pins_open_lock(w->live.dir);
+	return w->fd_lock < 0 ? sp_err_errno(err, w->fd_lock, "can not open the lock of the pins") : 0;
 }
 
 int sp_watch_open(struct sp_watch *w, struct sp_err *err)
@@ -51,7 +51,7 @@ int sp_watch_open(struct sp_watch *w, struct sp_err *err)
 	int rc;
 
 	memset(w, 0, sizeof(*w));
-	w->fd_base = w->fd_dir = -1;
+	w->fd_lock = w->fd_dir = -1;
 	rc = sp_live_open(&w->live, err);
 	if (rc)
 		return rc;
@@ -66,7 +66,7 @@ int sp_watch_open(struct sp_watch *w, struct sp_err *err)
 void sp_watch_close(struct sp_watch *w)
 {
 	sp_links_free(&w->known);
-	sp_close_fd(&w->fd_base);
+	sp_close_fd(&w->fd_lock);
 	sp_close_fd(&w->fd_dir);
 	if (w->guard)
 		sp_guard_close(w->guard);
@@ -373,7 +373,7 @@ static int take_turn(struct sp_watch *w)
 
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &every, NULL);
-	rc = flock(w->fd_base, LOCK_EX) ? -errno : 0;
+	rc = flock(w->fd_lock, LOCK_EX) ? -errno : 0;
 	setitimer(ITIMER_REAL, &never, NULL);
 	return rc == -EINTR ? -EAGAIN : rc;
 }
@@ -393,7 +393,7 @@ static int locked_round(struct round *r)
 	struct sp_watch *w = r->w;
 	int rc = 0;
 
-	if (flock(w->fd_base, LOCK_EX | LOCK_NB)) {
+	if (flock(w->fd_lock, LOCK_EX | LOCK_NB)) {
 		rc = take_turn(w);
 		if (rc)
 			return sp_err_set(r->err, rc, "another sally is at work: %s", strerror(-rc));
@@ -401,7 +401,7 @@ static int locked_round(struct round *r)
 	}
 	if (!rc && !sp_watch_is_down(w))
 		rc = bring_up_to_date(r);
-	flock(w->fd_base, LOCK_UN);
+	flock(w->fd_lock, LOCK_UN);
 	return rc;
 }
 

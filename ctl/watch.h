@@ -17,7 +17,7 @@ struct sp_watch {
 	struct sp_links known; /* as they were when last seen; of those that are gone, the guarded ones */
 	char instance[80]; /* <cookie>-<network namespace>-<process-id namespace> */
 	char names_path[128]; /* where the names of the interfaces are kept for the next start */
-	int fd_base, fd_dir; /* of the pins: the lock that commands take; is it still there? */
+	int fd_lock, fd_dir; /* of the pins: the lock that commands take; are they still there? */
 	struct sp_guard *guard; /* the pinned programs, for interfaces that come back */
 	sp_u64 took_ns; /* what reading took, the last time */
 };

@@ -11,6 +11,7 @@ import errno
 import mmap
 import os
 import selectors
+import socket
 import struct
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from talk import Tcp, Udp  # noqa: E402
 BUILD = os.environ.get("SP_BUILD", os.path.join(ROOT, "build"))
 SECOND = os.path.join(BUILD, "second", "sally")
 OTHER = os.path.join(BUILD, "other", "sally")
+BASE = "/sys/fs/bpf/sally"
+SO_NETNS_COOKIE = 71
 KNOCK_PORT = 7009
 KNOCK_US = 250
 HEARD_ROOM = 1 << 17
@@ -205,6 +208,13 @@ class Talkers(threading.Thread):
 def run(ns, program, *argv):
     """A sally of any build in that namespace."""
     return subprocess.run(ns.command(program, *argv), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def lock_of(ns):
+    """The folder that is the lock of the firewall of that network namespace."""
+    with ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        cookie = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), sys.byteorder)
+    return f"{BASE}/lock-{cookie}"
 
 
 def one_line(done):
