@@ -306,6 +306,7 @@ enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
 	SP_CONFIG_EXPRESS = 2, /* an option of `up` wants the express lane, whatever the policy says */
 	SP_CONFIG_NO_EXPRESS = 4, /* an option of `up` does not want it, likewise */
+	SP_CONFIG_NO_BTF = 8, /* XDP was wanted, but the kernel does not describe the structures that it reads */
 };
 
 /* Written by user space, read by the engine. One element. */

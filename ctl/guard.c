@@ -57,11 +57,20 @@ int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_b
 	return rc ? rc : sp_hook_tc(l, 1, g->fd_out, err);
 }
 
-const char *sp_guard_why(int xdp_errno)
+static const char *why(int xdp_errno)
 {
 	if (xdp_errno == EBUSY || xdp_errno == EEXIST)
 		return "a program of somebody else is there";
 	return xdp_errno == EOPNOTSUPP ? "its driver has none" : strerror(xdp_errno);
+}
+
+void sp_guard_note(struct sp_link *l, sp_u32 flags, int xdp_errno)
+{
+	if (xdp_errno)
+		snprintf(l->note, sizeof(l->note), "no native XDP: %s", why(xdp_errno));
+	else if (flags & SP_CONFIG_NO_BTF && l->zone != SP_ZONE_NONE && !l->xdp && !l->bare_ip)
+		snprintf(l->note, sizeof(l->note), "no native XDP: the kernel has no type information "
+			 "(CONFIG_DEBUG_INFO_BTF)");
 }
 
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err)
@@ -72,10 +81,10 @@ int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp
 		return sp_hook_tc(l, 0, g->fd_reject, err);
 	if (rc && g->must_xdp)
 		return sp_err_set(err, -EOPNOTSUPP, "%s: no native XDP: %s; try --mode auto", l->name,
-				  sp_guard_why(-rc));
+				  why(-rc));
 	if (rc) {
 		l->xdp = 0;
-		snprintf(l->note, sizeof(l->note), "no native XDP: %s", sp_guard_why(-rc));
+		sp_guard_note(l, 0, -rc);
 		rc = sp_guard_enter(g, l, zone_back, own_qdisc, rc, err);
 		if (rc)
 			return rc;

@@ -86,7 +86,8 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 		   struct sp_err *err);
 /* First the way out, so that what is sent is remembered before answers meet the way in. The interface has been entered. */
 int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err);
-const char *sp_guard_why(int xdp_errno); /* an interface is not judged at XDP */
+/* Writes l->note: why it is not judged at XDP though that is wanted. flags: enum sp_config_flag; xdp_errno: or 0. */
+void sp_guard_note(struct sp_link *l, sp_u32 flags, int xdp_errno);
 /* At XDP if l->xdp and the driver has it, else at TC; l->xdp and l->note say what it became. */
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err);
 

@@ -203,8 +203,8 @@ static void join_iface(const struct sp_live *l, struct sp_link *link, const stru
 	link->named = iface->named;
 	link->xdp = iface->xdp;
 	link->express = sp_iface_express_now(l->t.config, iface);
-	if (iface->xdp_errno)
-		snprintf(link->note, sizeof(link->note), "no native XDP: %s", sp_guard_why(iface->xdp_errno));
+	link->bare_ip = iface->bare_ip;
+	sp_guard_note(link, l->t.config->flags, iface->xdp_errno);
 }
 
 int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *err)

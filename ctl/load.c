@@ -84,6 +84,9 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 		return sp_err_set(err, -ENOMEM, "no memory for %u conversations (%llu MB); try a smaller --flows",
 				  config->capacity, ((sp_u64)config->sets * (SP_WAYS * sizeof(struct sp_flow) +
 				  sizeof(struct sp_set))) >> 20);
+	if (rc == -ESRCH && strstr(said, "kernel BTF"))
+		return sp_err_set(err, -EOPNOTSUPP, "the kernel has no type information (CONFIG_DEBUG_INFO_BTF), which the "
+				  "program at XDP needs; --mode tc does without");
 	return sp_err_set(err, -EOPNOTSUPP, "the kernel can not run the programs (needs Linux 6.1 or later with BPF): "
 			  "%s%s%s; -v shows more", strerror(-rc), *said ? ": " : "", said);
 }

@@ -47,6 +47,24 @@ static sp_u64 default_capacity(void)
 	return n < SP_CAPACITY_MIN ? SP_CAPACITY_MIN : n > SP_CAPACITY_MAX ? SP_CAPACITY_MAX : n;
 }
 
+/*
+ * A gateway wants XDP, a host TC: native XDP costs a local TCP stack its offloads. The XDP program reads the kernel's own
+ * structures, whose description (CONFIG_DEBUG_INFO_BTF) a kernel may lack; those of TC need nothing of the sort.
+ */
+static sp_u32 lacks_btf(const struct sp_up *up)
+{
+	return up->mode == SP_MODE_AUTO && up->links.forwarding && access("/sys/kernel/btf/vmlinux", R_OK) ?
+	       SP_CONFIG_NO_BTF : 0;
+}
+
+static int wants_xdp(const struct sp_up *up, const struct sp_link *l)
+{
+	if (l->zone == SP_ZONE_NONE || l->bare_ip)
+		return 0;
+	return up->mode == SP_MODE_XDP ||
+	       (up->mode == SP_MODE_AUTO && up->links.forwarding && !(up->flags & SP_CONFIG_NO_BTF));
+}
+
 static int make_config(struct sp_up *up, sp_u64 cookie, struct sp_config *config, struct sp_err *err)
 {
 	sp_u64 capacity = up->flows ? up->flows : default_capacity();
@@ -57,23 +75,11 @@ static int make_config(struct sp_up *up, sp_u64 cookie, struct sp_config *config
 				  SP_CAPACITY_LIMIT);
 	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
 		return sp_err_errno(err, -errno, "can not get random numbers");
-	up->flags = (up->links.forwarding ? SP_CONFIG_GATEWAY : 0) | up->lane;
+	up->flags = (up->links.forwarding ? SP_CONFIG_GATEWAY : 0) | up->lane | lacks_btf(up);
 	sp_config_init(config, (sp_u32)capacity, up->flags, secret);
 	config->netns_cookie = cookie;
 	up->capacity = config->capacity;
 	return 0;
-}
-
-/*
- * A gateway wants XDP, a host TC: native XDP costs a local TCP stack its offloads. The XDP program reads the kernel's own
- * structures, whose description (CONFIG_DEBUG_INFO_BTF) a kernel may lack; those of TC need nothing of the sort.
- */
-static int wants_xdp(const struct sp_up *up, const struct sp_link *l)
-{
-	if (l->zone == SP_ZONE_NONE || l->bare_ip)
-		return 0;
-	return up->mode == SP_MODE_XDP ||
-	       (up->mode == SP_MODE_AUTO && up->links.forwarding && !access("/sys/kernel/btf/vmlinux", R_OK));
 }
 
 static int any_wants_xdp(const struct sp_up *up)
@@ -113,6 +119,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 		struct sp_link *l = &r->up->links.link[i];
 
 		l->xdp = (sp_u8)wants_xdp(r->up, l);
+		sp_guard_note(l, r->up->flags, 0);
 		if (l->zone != SP_ZONE_NONE)
 			rc = sp_guard_enter(&r->guard, l, l->zone, 0, 0, err);
 	}

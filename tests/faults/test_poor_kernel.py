@@ -106,12 +106,34 @@ def test_and_comes_to_itself(guarded):
     assert guarded.witness.unguarded() == 0 and guarded.talkers.lost() == 0
 
 
+NO_BTF = "no native XDP: the kernel has no type information (CONFIG_DEBUG_INFO_BTF)"
+
+
+def without_btf(lab, *words):
+    """Without CONFIG_DEBUG_INFO_BTF."""
+    script = f"mount -t tmpfs none /sys/kernel && test ! -e /sys/kernel/btf && exec {SALLY} up --no-daemon --flows 2000 $*"
+    return lab.fw.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", *words, check=False)
+
+
 def test_no_type_information_of_the_kernel(bare):
-    """Without CONFIG_DEBUG_INFO_BTF it takes TC, which reads nothing of the kernel's own structures."""
-    script = f"mount -t tmpfs none /sys/kernel && test ! -e /sys/kernel/btf && {SALLY} up --no-daemon --flows 2000"
-    done = bare.fw.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, check=False)
-    assert done.returncode == 0, done
+    """It takes TC, which reads nothing of the kernel's own structures, and says why."""
+    done = without_btf(bare)
+    assert done.returncode == 0 and f"wan0 (tc; {NO_BTF})" in done.stdout and f"lan0 (tc; {NO_BTF})" in done.stdout, done
+    assert {(i["name"], i["mode"], i["note"]) for i in bare.sally.status()["interfaces"]} == {
+        ("wan0", "tc", NO_BTF), ("lan0", "tc", NO_BTF)}
+    assert f"lan0, judged at TC ({NO_BTF})" in bare.sally("status").stdout
     bare.sally.down()
+    assert traces(bare) == (0, 0, [])
+
+
+def test_no_type_information_and_it_does_not_matter(bare):
+    """TC was asked for: nothing is missing. XDP was asked for: one line, and nothing is up."""
+    done = without_btf(bare, "--mode", "tc")
+    assert done.returncode == 0 and "type information" not in done.stdout, done
+    assert [i["note"] for i in bare.sally.status()["interfaces"]] == ["", ""]
+    bare.sally.down()
+    done = without_btf(bare, "--mode", "xdp")
+    assert one_line(done) and "CONFIG_DEBUG_INFO_BTF" in done.stderr and done.returncode == 3, done
     assert traces(bare) == (0, 0, [])
 
 
