@@ -185,7 +185,7 @@ SP_GLOBAL int sp_related(struct sp_pkt *p)
 	struct sp_state *s = sp_state_get();
 	int reason = SP_R_RELATED_ERROR, quoted_initiator;
 	struct sp_flow *f;
-	sp_u8 lives;
+	sp_u8 lives, other;
 
 	if (!p || !c || !s)
 		return SP_R_BUSY;
@@ -196,12 +196,16 @@ SP_GLOBAL int sp_related(struct sp_pkt *p)
 		reason = SP_R_ICMP_NO_FLOW;
 		goto out;
 	}
-	/* it must not come from the very side on which the quoted packet's sender lives */
+	/*
+	 * It comes from the side to which the quoted packet was on its way, or from this machine: no router anywhere else has
+	 * seen that. If that side is not known yet, at least not from the sender's own.
+	 */
 	quoted_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
 	lives = quoted_initiator ? f->zone_from : f->zone_to;
+	other = quoted_initiator ? f->zone_to : f->zone_from;
 	if (!sp_nat_right_key(f, p, quoted_initiator))
 		reason = SP_R_WRONG_SIDE;
-	else if (lives == p->zone && f->zone_from != f->zone_to)
+	else if (lives == p->zone ? lives != other : other && other != p->zone && p->zone != SP_ZONE_SELF)
 		reason = SP_R_WRONG_SIDE;
 	else if (f->key.proto == SP_PROTO_TCP && !sp_tcp_quoted(f, p))
 		reason = SP_R_ICMP_WINDOW;
