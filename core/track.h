@@ -197,8 +197,8 @@ SP_GLOBAL int sp_related(struct sp_pkt *p)
 		goto out;
 	}
 	/*
-	 * It comes from the side to which the quoted packet was on its way, or from this machine: no router anywhere else has
-	 * seen that. If that side is not known yet, at least not from the sender's own.
+	 * It comes from the side to which the quoted packet was on its way, or from this machine: no router anywhere else
+	 * has seen that. If that side is not known yet, at least not from the sender's own.
 	 */
 	quoted_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
 	lives = quoted_initiator ? f->zone_from : f->zone_to;
