@@ -6,13 +6,15 @@
 #include "expire.h"
 #include "proof.h"
 
-/* Claims an empty way of set b: way + 1, or 0. */
-SP_GLOBAL int sp_set_claim(sp_u32 b)
+/* Claims an empty way of set b, `home` if that is one: way + 1, or 0. */
+SP_GLOBAL int sp_set_claim(sp_u32 b, sp_u32 home)
 {
 	struct sp_set *set = sp_set_at(b);
 
-	if (!set)
+	if (!set || home >= SP_WAYS)
 		return 0;
+	if (sp_tag_get(set, home) == SP_TAG_EMPTY && sp_tag_swap(b, home, SP_TAG_EMPTY, SP_TAG_CLAIMED))
+		return (int)home + 1;
 	for (sp_u32 way = 0; way < SP_WAYS; way++)
 		if (sp_tag_get(set, way) == SP_TAG_EMPTY && sp_tag_swap(b, way, SP_TAG_EMPTY, SP_TAG_CLAIMED))
 			return (int)way + 1;
@@ -156,10 +158,10 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 
 		if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
 			*b = where->set[1];
-		way = sp_set_claim(*b);
+		way = sp_set_claim(*b, where->home);
 		if (!way) {
 			*b = where->set[0] ^ where->set[1] ^ *b;
-			way = sp_set_claim(*b);
+			way = sp_set_claim(*b, where->home);
 		}
 		if (way)
 			return way;

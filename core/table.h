@@ -4,8 +4,9 @@
  *
  * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w
  * of set b is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the
- * first while that has room to spare, else into the emptier one. A hit touches the line of the tags and the
- * conversation.
+ * first while that has room to spare, else into the emptier one; there into the way that its hash names, its home, if that
+ * is empty. So the fast path (fast.h) looks at home first and waits for tags and conversation at once. A hit touches the
+ * line of the tags and the conversation.
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY
  *   claim     tag word, cmpxchg EMPTY -> CLAIMED; whoever succeeds owns the way
@@ -73,6 +74,7 @@ SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow 
 struct sp_place {
 	sp_u32 set[2];
 	sp_u16 tag;
+	sp_u16 home; /* the way of either set that it gets if that is empty */
 };
 
 SP_INLINE void sp_place(struct sp_place *w, sp_u64 hash, sp_u32 sets)
@@ -83,6 +85,7 @@ SP_INLINE void sp_place(struct sp_place *w, sp_u64 hash, sp_u32 sets)
 	w->set[1] = (sp_u32)(((mixed >> 32) * sets) >> 32);
 	if (w->set[1] == w->set[0])
 		w->set[1] = w->set[0] + 1 < sets ? w->set[0] + 1 : 0;
+	w->home = (sp_u16)((((hash >> 32) & 0xffff) * SP_WAYS) >> 16);
 	w->tag = (sp_u16)(hash >> 48);
 	if (w->tag <= SP_TAG_CLAIMED)
 		w->tag += 2;

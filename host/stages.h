@@ -173,10 +173,12 @@ static inline sp_u32 sp_tag_find(sp_u32 i, sp_u32 tag)
 }
 #endif
 
-/* Where will a new conversation probably go? The first empty way of the key's first set. */
+/* Where will a new conversation probably go? Home, or to the first empty way of the key's first set. */
 static inline void sp_soon_new(struct sp_engine *e, const struct sp_place *where)
 {
-	const sp_u32 at = sp_tag_find(where->set[0], SP_TAG_EMPTY);
+	struct sp_set *set = sp_set_at(where->set[0]);
+	const int home = set && sp_tag_get(set, where->home) == SP_TAG_EMPTY;
+	const sp_u32 at = home ? where->set[0] * SP_WAYS + where->home + 1u : sp_tag_find(where->set[0], SP_TAG_EMPTY);
 
 	if (at)
 		sp_touch_flow(at - 1);

@@ -20,7 +20,7 @@ int main(void)
 	p = world_packet(&packet);
 	sp_flow_find(p);
 	p = world_packet(&packet);
-	sp_set_claim(any_u32);
+	sp_set_claim(any_u32, any_u32);
 	p = world_packet(&packet);
 	sp_set_room(any_u32);
 	p = world_packet(&packet);

@@ -95,6 +95,29 @@ static void what_is_put_in_is_found(void **state)
 	sp_engine_free(e);
 }
 
+/* Of a table's first quarter, seven of eight are in the way that their hash names; of the next, six of ten. */
+static void most_are_at_home(void **state)
+{
+	struct sp_engine *e = new_engine(200000);
+	const sp_u32 quarter = e->t.config->capacity / 4;
+	sp_u32 home[2] = { 0, 0 };
+
+	for (sp_u32 i = 0; i < 2 * quarter; i++) {
+		const sp_u32 at = adopt(e, i, START_NS);
+		struct sp_place where;
+
+		assert_int_not_equal(at, 0);
+		sp_place(&where, sp_key_hash(&e->t.flows[at - 1].key, secret), e->t.config->sets);
+		assert_true(where.home < SP_WAYS);
+		home[i / quarter] += at - 1 == where.set[0] * SP_WAYS + where.home;
+	}
+	printf("table: at home are %.1f %% of the first quarter, %.1f %% of the second\n", 100.0 * home[0] / quarter,
+	       100.0 * home[1] / quarter);
+	assert_true(home[0] > quarter * 0.85);
+	assert_true(home[1] > quarter * 0.55);
+	sp_engine_free(e);
+}
+
 /* At 90 % of the capacity an insertion finds no way less than once in 10,000 times. */
 static void ninety_per_cent(void **state)
 {
@@ -300,6 +323,7 @@ struct unit_result unit_table(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_put_in_is_found),
+		cmocka_unit_test(most_are_at_home),
 		cmocka_unit_test(ninety_per_cent),
 		cmocka_unit_test(a_full_table_evicts_nothing),
 		cmocka_unit_test(everything_expires),
