@@ -6,7 +6,7 @@ CHECKS += check-properties
 PROPERTIES_DIR := $(B)/tests/properties
 PROPERTIES_DEPS := tests/properties.mk $(wildcard core/*.h port/*.h host/*.h host/engine.c policy/*.h tests/properties/*.h \
 	tests/fuzz/*.h)
-PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c honest.c policies.c) \
+PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c honest.c policies.c lane.c crowd.c) \
 	host/names.c host/craft.c host/glance.c $(wildcard host/batch*.c) $(wildcard policy/*.c)
 PROPERTIES_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
 

@@ -129,16 +129,20 @@ static int has_first(const struct world *w, const struct look *l)
 	return 0;
 }
 
-/* Does the error quote a packet of a conversation that is remembered, to the one who sent it? */
+/* Does the error quote a packet of a conversation with somebody outside that is remembered, to the one who sent it? */
 static int is_about_us(struct world *w, const struct look *l, const struct frame *f)
 {
 	struct look q;
+	struct talk *t;
 	struct ends back;
 
 	if (!look_at_ip(&q, f->b + l->l4 + 8, l->end - l->l4 - 8) || memcmp(q.e.src, l->e.dst, 16))
 		return 0;
 	back = ends_back(&q.e);
-	if (find(w, &q.e) || find(w, &back))
+	t = find(w, &q.e);
+	if (!t)
+		t = find(w, &back);
+	if (t && !t->elsewhere)
 		return 1;
 	/* where no policy asked where it goes, either side may quote it as it is inside, until it is answered */
 	for (int i = 0; i < TALKS && !policy_image(world_policy(w)); i++)

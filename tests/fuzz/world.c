@@ -96,7 +96,8 @@ static void put_policy(struct world *w, sp_u32 generation, sp_u32 number)
 
 	w->policy[generation % SP_IMAGE_SLOTS] = w->has_rules ? number : 0;
 	w->e->images[generation % SP_IMAGE_SLOTS] = image ? image->v : NULL;
-	w->twin->images[generation % SP_IMAGE_SLOTS] = w->e->images[generation % SP_IMAGE_SLOTS];
+	w->lane->images[generation % SP_IMAGE_SLOTS] = w->e->images[generation % SP_IMAGE_SLOTS];
+	w->crowd->images[generation % SP_IMAGE_SLOTS] = w->e->images[generation % SP_IMAGE_SLOTS];
 	w->bare_sources |= w->has_rules && policy_bares(number);
 }
 
@@ -110,22 +111,27 @@ sp_u32 world_policy(const struct world *w)
 
 void world_begin(struct world *w, sp_u8 how)
 {
-	static struct sp_engine *e, *twin;
+	static struct sp_engine *e, *lane, *crowd;
 
 	if (!e) {
 		e = table_new();
-		twin = table_new();
+		lane = table_new();
+		crowd = table_new();
 	}
 	memset(w, 0, sizeof(*w));
 	w->e = e;
-	w->twin = twin;
+	w->lane = lane;
+	w->crowd = crowd;
 	w->now_ns = START_NS;
 	w->gateway = how & 1;
 	w->translates = w->gateway && (how & 2);
 	w->has_rules = how & 4;
 	table_fresh(e, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
-	table_fresh(twin, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
-	world_sides(twin);
+	table_fresh(lane, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
+	table_fresh(crowd, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
+	crowd_begin(how & 8 ? 32 : 6);
+	world_sides(crowd);
+	world_sides(lane);
 	world_sides(e);
 	put_policy(w, 1, (how >> 4) % POLICIES);
 }
@@ -133,19 +139,22 @@ void world_begin(struct world *w, sp_u8 how)
 void world_change(struct world *w, sp_u8 how)
 {
 	struct sp_config *c = w->e->t.config;
-	const sp_u32 number = (how >> 3) % POLICIES;
+	const sp_u32 number = (how >> 3) % POLICIES, at = (how >> 3) % TABLE_CAPACITY;
 
+	crowd_go(w);
 	switch (how & 7) {
 	case 0: /* the outside address: .10, .11 and back */
 		if (w->translates)
 			w->e->t.nat->slot[0].addr ^= raw4((const sp_u8[]){ 0, 0, 0, 1 });
-		*w->twin->t.nat = *w->e->t.nat;
+		*w->lane->t.nat = *w->e->t.nat;
+		*w->crowd->t.nat = *w->e->t.nat;
 		honest_changed(w, 1, 0);
 		return;
 	case 1: /* somebody kills a conversation */
-		if (w->e->t.flows[(how >> 3) % TABLE_CAPACITY].phase != SP_PHASE_ALIAS)
-			w->e->t.flows[(how >> 3) % TABLE_CAPACITY].flags |= SP_FLOW_KILLED;
-		w->twin->t.flows[(how >> 3) % TABLE_CAPACITY].flags = w->e->t.flows[(how >> 3) % TABLE_CAPACITY].flags;
+		if (w->e->t.flows[at].phase != SP_PHASE_ALIAS)
+			w->e->t.flows[at].flags |= SP_FLOW_KILLED;
+		w->lane->t.flows[at].flags = w->e->t.flows[at].flags;
+		w->crowd->t.flows[at].flags = w->e->t.flows[at].flags;
 		honest_changed(w, 0, 1);
 		return;
 	default:
@@ -155,25 +164,10 @@ void world_change(struct world *w, sp_u8 how)
 		c->generation++;
 		c->trial_until_ns = (how & 7) == 2 ? w->now_ns + 30 * SP_NS_PER_S : 0;
 		put_policy(w, c->generation, number);
-		*w->twin->t.config = *c;
+		*w->lane->t.config = *c;
+		*w->crowd->t.config = *c;
 		honest_changed(w, policy_bares(number) || w->translates, policy_blocks(number));
 	}
-}
-
-/* The same packet by the ways of batches, which leave out what they may. */
-static void meet_twin(struct world *w, const struct sp_engine_packet *p, const struct sp_engine_result *r,
-		      const struct frame *out)
-{
-	static sp_u8 other[WIRE_MAX];
-	struct sp_engine_packet q = *p;
-	struct sp_engine_result s;
-
-	q.out = other;
-	sp_engine_packets(w->twin, &q, &s, 1, w->twin->counters);
-	HOLDS(s.verdict == r->verdict && s.reason == r->reason && s.event == r->event, "%s, in a batch %s",
-	      sp_reason_name(r->reason), sp_reason_name(s.reason));
-	HOLDS(r->verdict == SP_DROP || (s.rewritten == r->rewritten && (!s.rewritten || !memcmp(other, out->b, p->len))),
-	      "%s: a batch makes other bytes of it", sp_reason_name(r->reason));
 }
 
 static void meet(struct world *w, const struct frame *in, struct frame *out, sp_u8 zone, sp_u8 hook, sp_u8 from,
@@ -183,7 +177,6 @@ static void meet(struct world *w, const struct frame *in, struct frame *out, sp_
 				      .out = out->b, .forwarded = from != SP_ZONE_NONE, .zone_from = from };
 
 	sp_engine_packet(w->e, &p, NULL, r);
-	meet_twin(w, &p, r, out);
 	out->len = in->len;
 	if (!r->rewritten)
 		memcpy(out->b, in->b, in->len);
@@ -264,6 +257,8 @@ void world_pass(struct world *w, struct passage *p)
 	}
 	if (getenv("FUZZ_SAY"))
 		say(w, p);
+	lane_pass(w, p);
+	crowd_wait(w, p);
 	if (!p->passed && p->forwarded && p->from != SP_ZONE_OUTSIDE)
 		model_began(w, p);
 	if (!p->passed)
@@ -273,6 +268,14 @@ void world_pass(struct world *w, struct passage *p)
 	if (p->from != SP_ZONE_OUTSIDE || p->to == SP_ZONE_OUTSIDE)
 		model_left(w, p);
 	w->left[w->n_left++ % LEFT] = p->out;
+}
+
+void world_check(struct world *w)
+{
+	crowd_go(w);
+	table_check(w->e);
+	table_same(w->e, w->lane);
+	table_same(w->e, w->crowd);
 }
 
 void world_expire(struct world *w)

@@ -46,7 +46,8 @@ struct passage {
 
 struct world {
 	struct sp_engine *e;
-	struct sp_engine *twin; /* the same by the ways of batches: every step must be the same */
+	struct sp_engine *lane; /* the same by the fast path, as the kernel's programs go (lane.c) */
+	struct sp_engine *crowd; /* the same in batches, by both hooks at once (crowd.c) */
 	sp_u64 now_ns;
 	int gateway, translates, has_rules;
 	int bare_sources; /* a policy was in force under which private addresses are known outside; that goes on */
@@ -66,11 +67,20 @@ void world_change(struct world *w, sp_u8 how); /* what user space does: policies
 sp_u32 world_policy(const struct world *w); /* number of the one that is in force */
 /* A frame arrives from a zone, or is sent by the machine itself; all that must hold of that is checked. */
 void world_pass(struct world *w, struct passage *p);
+void world_check(struct world *w); /* the tables of all engines: whole, and the same */
 void world_expire(struct world *w); /* after which nothing is left */
 /* Addresses. host: 0..HOSTS-1, of SP_ZONE_SELF: 0 outside, 1 another one outside, else inside. */
 void world_address(sp_u8 zone, sp_u8 host, sp_u8 family, sp_u8 out[16]);
 void world_sides(struct sp_engine *e); /* which networks are where; the outside's addresses if it translates */
 sp_u8 world_zone(const sp_u8 addr[16], sp_u8 family);
+
+/* ---- lane.c: the second engine; every step must be the same ---- */
+void lane_pass(struct world *w, const struct passage *p);
+
+/* ---- crowd.c: the third engine; the same ---- */
+void crowd_begin(sp_u32 size); /* so many go together */
+void crowd_wait(struct world *w, const struct passage *p);
+void crowd_go(struct world *w); /* those that wait: before anything changes but time */
 
 /* ---- model.c: who may come in ---- */
 /* Before the packet is judged and after. */

@@ -94,7 +94,7 @@ static void one_segment(int state, int out, sp_u8 flags, sp_s32 seq_off, sp_s32 
 		before = *f;
 	segment(&p, out, flags, seq, ack, 0, NULL);
 	world_pass(&w, &p);
-	table_check(w.e);
+	world_check(&w);
 	f = conversation();
 	done++;
 	if (!known) {
@@ -196,7 +196,7 @@ static void every_sequence(void)
 		letter(&ref, 0); /* nothing happens before John speaks, but strangers: those are in the states above */
 		for (int k = 0; k < LENGTH; k++, rest /= LETTERS)
 			letter(&ref, (int)(rest % LETTERS));
-		table_check(w.e);
+		world_check(&w);
 		if (i % 512 == 0)
 			world_expire(&w);
 	}
@@ -232,7 +232,7 @@ static void every_conversation(sp_u8 how, sp_u8 pair)
 		honest_begin(&w);
 		while (in.left)
 			honest_step(&w, &in);
-		table_check(w.e);
+		world_check(&w);
 	}
 	printf("ok   every_conversation by the book: %lu of %d moves, %s\n", n, STEPS,
 	       how & 2 && !(pair & 1) ? "translated" : "not translated");
@@ -274,7 +274,7 @@ static void everything_full(void)
 			world_pass(&w, &p);
 			HOLDS(p.passed, "an answer at once");
 		}
-		table_check(w.e);
+		world_check(&w);
 		in = (struct take){ said, sizeof(said) };
 		honest_step(&w, &in);
 		w.now_ns += 3 * SP_NS_PER_S;

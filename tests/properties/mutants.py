@@ -13,15 +13,15 @@ ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 FOLDERS = ("core", "port", "host", "policy", "tests/fuzz", "tests/properties")
 FLAGS = "-O1 -std=gnu11 -fno-strict-aliasing -I. -w".split()
 SECONDS = 60  # of fuzzing, beyond the corpus
-SHARED = ["tests/fuzz/" + name for name in ("look.c", "wire.c", "world.c", "model.c", "honest.c", "policies.c")]
-BATCHES = sorted("host/" + name for name in os.listdir(os.path.join(ROOT, "host")) if name.startswith("batch") and
-                 name.endswith(".c"))
+SHARED = ["tests/fuzz/" + name for name in ("look.c", "wire.c", "world.c", "model.c", "honest.c", "policies.c", "crowd.c")]
+ENGINES = ["tests/fuzz/lane.c"] + sorted("host/" + name for name in os.listdir(os.path.join(ROOT, "host"))
+                                         if name.startswith("batch") and name.endswith(".c"))
 PROGRAMS = {  # sources beside SHARED and policy/, which no mutant changes
-    "models": ["tests/properties/models.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
-    "faults": ["tests/properties/faults.c", "tests/fuzz/table.c", *BATCHES],
-    "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
-    "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
-    "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *BATCHES],
+    "models": ["tests/properties/models.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
+    "faults": ["tests/properties/faults.c", "tests/fuzz/table.c", *ENGINES],
+    "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
+    "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
+    "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
 }
 
 
