@@ -178,6 +178,63 @@ static void numbers_of_a_reset(void **state)
 	}
 }
 
+/* core/proof.h: an acknowledgement of what he has not sent, from the port that he wants: he resets it (RFC 9293 3.10.7.3). */
+static void question_to_a_stranger(void **state)
+{
+	const struct sp_tcp in = { .sport = sp_hton16(40000), .dport = sp_hton16(22), .seq = sp_hton32(5), .off = 0xa0,
+				   .flags = SP_TCP_SYN, .win = sp_hton16(64240) };
+	struct sp_tcp out;
+
+	memset(&out, 0xff, sizeof(out));
+	sp_refuse_ask(&out, &in, 0x81828384);
+	assert_memory_equal(&out, "\x00\x16\x9c\x40\0\0\0\0\x81\x82\x83\x84\x50\x10\0\0\0\0\0\0", 20);
+}
+
+/* The sum of RFC 1071, a byte at a time. */
+static sp_u32 sum_bytes(sp_u32 sum, const void *at, size_t n)
+{
+	const sp_u8 *b = at;
+
+	for (size_t i = 0; i < n; i++)
+		sum += i & 1 ? b[i] : (sp_u32)b[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Headers of answers, byte by byte; the pseudo-header's sum is that of RFC 9293 3.1 and RFC 8200 8.1. */
+static void headers_of_answers(void **state)
+{
+	static const sp_u8 v4[20] = { 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0x6e, 0xd1, 203, 0, 113, 9, 192, 0, 2, 10 };
+	static const sp_u8 v6[40] = { 0x60, [5] = 20, [6] = 6, [7] = 64, [8] = 0x2a, [11] = 3, [23] = 9, [24] = 0x2a,
+				      [27] = 5, [39] = 0x10 };
+	static const sp_u8 behind[] = { 0, 0, 0, 20, 0, 0, 0, 6 };
+	const sp_be32 from = { sp_hton32(0xcb007109).raw }, to = { sp_hton32(0xc000020a).raw };
+	struct sp_addr from6, to6;
+	struct sp_ip4 ip4;
+	struct sp_ip6 ip6;
+
+	memset(&ip4, 0xff, sizeof(ip4));
+	sp_refuse_ip4(&ip4, from, to, SP_PROTO_TCP, 20);
+	assert_int_equal(sum_bytes(0, &ip4, 20), 0xffff);
+	assert_memory_equal(&ip4, v4, 10);
+	assert_memory_equal((sp_u8 *)&ip4 + 12, v4 + 12, 8);
+	assert_int_equal(sp_hton16((sp_u16)sum_bytes(sum_bytes(0, v4 + 12, 8), behind, 8)).raw,
+			 sp_fold(sp_refuse_pseudo4(&ip4, 20)));
+	/* RFC 1812 5.3.2: an error has precedence */
+	sp_refuse_ip4(&ip4, from, to, SP_PROTO_ICMP, 548);
+	assert_int_equal(((sp_u8 *)&ip4)[1], 0xc0);
+	assert_int_equal(sp_ntoh16(ip4.total), 568);
+	assert_int_equal(sum_bytes(0, &ip4, 20), 0xffff);
+	memcpy(&from6, v6 + 8, 16);
+	memcpy(&to6, v6 + 24, 16);
+	memset(&ip6, 0xff, sizeof(ip6));
+	sp_refuse_ip6(&ip6, &from6, &to6, SP_PROTO_TCP, 20);
+	assert_memory_equal(&ip6, v6, 40);
+	assert_int_equal(sp_hton16((sp_u16)sum_bytes(sum_bytes(0, v6 + 8, 32), behind, 8)).raw,
+			 sp_fold(sp_refuse_pseudo6(&ip6, 20)));
+}
+
 static void budget(void **state)
 {
 	sp_u64 due_ns = 0, now_ns = 1000 * SP_NS_PER_S;
@@ -196,7 +253,8 @@ struct unit_result unit_refuse(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_reason),	    cmocka_unit_test(never_told), cmocka_unit_test(lines_and_zones),
-		cmocka_unit_test(numbers_of_a_reset), cmocka_unit_test(budget),
+		cmocka_unit_test(numbers_of_a_reset), cmocka_unit_test(question_to_a_stranger),
+		cmocka_unit_test(headers_of_answers), cmocka_unit_test(budget),
 	};
 
 	return UNIT_RUN("refuse", tests);
