@@ -10,7 +10,7 @@
 
 static const char help[] =
 	"Usage: sally up [--outside IF]... [--inside IF]... [--flows N] [--mode MODE]\n"
-	"                [--config FILE | --no-config] [--no-daemon]\n\n"
+	"                [--config FILE | --no-config] [--no-daemon] [--replace]\n\n"
 	"Guards this machine from now on. Interfaces are in the zones that the configuration\n"
 	"names. Those that nobody names are outside if they have a default route; the others\n"
 	"are left alone, or inside if this machine forwards packets (a gateway). Everything\n"
@@ -35,7 +35,10 @@ static const char help[] =
 	"                /etc/sally/sally.conf if there is one\n"
 	"  --no-config   do not look for one: what is built in, alone\n"
 	"  --no-daemon   do not start sallyd, which sees to interfaces that come back and\n"
-	"                addresses that change\n\n"
+	"                addresses that change\n"
+	"  --replace     if one is up, of whatever build, this takes its place, with these\n"
+	"                options and a table of its own: nothing is unguarded meanwhile, but\n"
+	"                conversations have to be taken over as if none had been up\n\n"
 	"Exit codes: 0 up; 1 it did not work, nothing has changed; 2 wrong arguments\n"
 	"(unknown interface, none outside); 3 not permitted, or not possible with this\n"
 	"kernel; 4 up already, with these programs, or with tables that this one can not read.\n";
@@ -50,6 +53,7 @@ static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "no-config", no_argument, NULL, 'C' },
 	{ "no-daemon", no_argument, NULL, 'D' },
+	{ "replace", no_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -120,6 +124,8 @@ static int read_options(int argc, char **argv, struct sp_up *up, const char **co
 			up->lane = SP_CONFIG_NO_EXPRESS;
 		else if (c == 'D')
 			*no_daemon = 1;
+		else if (c == 'r')
+			up->replace = 1;
 		else if (c == ':')
 			rc = sp_usage("this option wants a value", argv[optind - 1]);
 		else if (c == '?')
@@ -170,8 +176,8 @@ static void print_result(const struct sp_up *up, const char *config)
 	}
 	if (up->cleaned)
 		printf("what an interrupted 'sally up' or 'sally down' had left was removed first\n");
-	printf("up: guarding %s\n", up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" :
-	       "this machine");
+	printf("up%s: guarding %s\n", up->replaced ? ", in the place of the one before" : "",
+	       up->flags & SP_CONFIG_GATEWAY ? "this machine and the network behind it" : "this machine");
 	print_zones(up);
 	if (up->image)
 		printf("  configuration: %s\n", config ? config : SP_CONFIG_FILE);
@@ -187,7 +193,7 @@ static void start_watcher(const struct sp_up *up, int no_daemon)
 {
 	char instance[80];
 	struct sp_err err;
-	const int ran = up->renewed && !sp_watcher_instance(instance, &err) && sp_watcher_pid(instance);
+	const int ran = (up->renewed || up->replaced) && !sp_watcher_instance(instance, &err) && sp_watcher_pid(instance);
 
 	if (ran)
 		sp_watcher_stop(instance);

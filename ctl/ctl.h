@@ -84,6 +84,7 @@ struct sp_up {
 	sp_u64 flows; /* capacity wanted; 0: from the machine's memory */
 	enum sp_mode mode;
 	sp_u32 lane; /* SP_CONFIG_EXPRESS, SP_CONFIG_NO_EXPRESS; 0: as the configuration says */
+	int replace; /* 1: if something is up, this takes its place, with tables of its own; at no instant is nothing up */
 	const struct sp_image_line *image; /* the compiled configuration, in force from the first packet on; NULL: none */
 	sp_u32 image_lines;
 	/* results */
@@ -94,6 +95,7 @@ struct sp_up {
 	int cleaned; /* 1: what an interrupted `up` or `down` had left was removed first */
 	int renewed; /* 1: it was up; only the programs are others now. Else only links, flags and capacity are results */
 	sp_u32 kept; /* of that: conversations */
+	int replaced; /* 1: something was up, and this took its place */
 };
 
 int sp_up(struct sp_up *up, struct sp_err *err);

@@ -144,8 +144,10 @@ static void remove_pins(const char *base, const char *name)
 	char path[200];
 
 	snprintf(path, sizeof(path), "%s/%.60s", base, name);
-	if (sp_pins_try_lock(base, strtoull(name, NULL, 10), &place))
+	if (sp_pins_try_lock(base, strtoull(name, NULL, 10), &place)) {
 		sp_pins_remove_dir(path);
+		sp_pins_drop_second(&place);
+	}
 }
 
 static void remove_kept(const char *base, const char *name)

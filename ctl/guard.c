@@ -89,5 +89,8 @@ int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp
 		if (rc)
 			return rc;
 	}
-	return sp_hook_tc(l, 0, g->fd_in, err);
+	rc = sp_hook_tc(l, 0, g->fd_in, err);
+	if (!rc)
+		sp_hook_no_xdp(l);
+	return rc;
 }

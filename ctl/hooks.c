@@ -75,42 +75,13 @@ int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err)
 	return sp_err_set(err, rc, "%s: can not add a clsact qdisc: %s", name, strerror(-rc));
 }
 
-int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err)
-{
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex,
-			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-	const char *side = egress ? "egress" : "ingress";
-	sp_u32 handle;
-	int rc = -EEXIST;
-
-	for (handle = 1; handle <= SP_TC_HANDLES && rc == -EEXIST; handle++) {
-		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle,
-				    .priority = SP_TC_PRIORITY);
-
-		rc = bpf_tc_attach(&hook, &opts);
-	}
-	if (!rc)
-		return 0;
-	if (rc == -ENOENT)
-		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no BPF filters (CONFIG_NET_CLS_BPF)", l->name);
-	if (rc == -EINVAL || rc == -EEXIST)
-		return sp_err_set(err, -EBUSY, "%s: other filters hold priority %d at %s; see 'tc filter show dev %s %s'",
-				  l->name, SP_TC_PRIORITY, side, l->name, side);
-	return sp_err_set(err, rc, "%s: can not attach at %s: %s", l->name, side, strerror(-rc));
-}
-
-int sp_hook_xdp(const struct sp_link *l, int prog_fd)
-{
-	return bpf_xdp_attach(l->ifindex, prog_fd, XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
-}
-
 struct filters {
 	int others, ours;
 	struct {
 		sp_u32 handle;
 		sp_u16 priority;
 		const char *program;
-		sp_u8 tag[BPF_TAG_SIZE];
+		sp_u32 id;
 	} our[SP_TC_MAX_OURS];
 };
 
@@ -134,7 +105,7 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 	struct filters *f = arg;
 	const struct nlattr *a, *b;
 	const char *ours = NULL;
-	const void *tag = NULL;
+	sp_u32 id = 0;
 
 	/* each priority also has a head without a handle */
 	if (nlh->nlmsg_type != RTM_NEWTFILTER || !m->tcm_handle)
@@ -145,16 +116,15 @@ static int on_filter(const struct nlmsghdr *nlh, void *arg)
 		mnl_attr_for_each_nested(b, a) {
 			if (mnl_attr_get_type(b) == TCA_BPF_NAME)
 				ours = our_program(mnl_attr_get_str(b));
-			if (mnl_attr_get_type(b) == TCA_BPF_TAG && mnl_attr_get_payload_len(b) == BPF_TAG_SIZE)
-				tag = mnl_attr_get_payload(b);
+			if (mnl_attr_get_type(b) == TCA_BPF_ID && mnl_attr_get_payload_len(b) == sizeof(id))
+				id = mnl_attr_get_u32(b);
 		}
 	}
 	if (ours && f->ours < SP_TC_MAX_OURS) {
 		f->our[f->ours].handle = m->tcm_handle;
 		f->our[f->ours].priority = (sp_u16)(m->tcm_info >> 16);
 		f->our[f->ours].program = ours;
-		if (tag)
-			memcpy(f->our[f->ours].tag, tag, BPF_TAG_SIZE);
+		f->our[f->ours].id = id;
 		f->ours++;
 	} else {
 		f->others++;
@@ -214,6 +184,65 @@ static sp_u32 xdp_ours(int ifindex)
 	return q.drv_prog_id;
 }
 
+/* A program of ours in the place of one that is there, or in a free one. */
+static int add_filter(const struct bpf_tc_hook *hook, const struct filters *f, int prog_fd)
+{
+	sp_u32 handle;
+	int rc = -EEXIST;
+
+	if (f->ours) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = f->our[0].handle,
+				    .priority = f->our[0].priority, .flags = BPF_TC_F_REPLACE);
+
+		return bpf_tc_attach(hook, &opts);
+	}
+	for (handle = 1; handle <= SP_TC_HANDLES && rc == -EEXIST; handle++) {
+		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle,
+				    .priority = SP_TC_PRIORITY);
+
+		rc = bpf_tc_attach(hook, &opts);
+	}
+	return rc;
+}
+
+int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = l->ifindex,
+			    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+	const char *side = egress ? "egress" : "ingress";
+	struct filters f;
+	int rc;
+
+	filters_read(l->ifindex, egress, &f);
+	rc = add_filter(&hook, &f, prog_fd);
+	if (!rc)
+		return 0;
+	if (rc == -ENOENT)
+		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no BPF filters (CONFIG_NET_CLS_BPF)", l->name);
+	if (rc == -EINVAL || rc == -EEXIST)
+		return sp_err_set(err, -EBUSY, "%s: other filters hold priority %d at %s; see 'tc filter show dev %s %s'",
+				  l->name, SP_TC_PRIORITY, side, l->name, side);
+	return sp_err_set(err, rc, "%s: can not attach at %s: %s", l->name, side, strerror(-rc));
+}
+
+/* The kernel exchanges a program only for the one that we name, so that nobody else's is lost. */
+int sp_hook_xdp(const struct sp_link *l, int prog_fd)
+{
+	const sp_u32 id = xdp_ours(l->ifindex);
+	int fd SP_CLEANUP(sp_close_fd) = id ? bpf_prog_get_fd_by_id(id) : -1;
+	DECLARE_LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+
+	if (fd < 0)
+		return bpf_xdp_attach(l->ifindex, prog_fd, XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+	return bpf_xdp_attach(l->ifindex, prog_fd, XDP_FLAGS_DRV_MODE | XDP_FLAGS_REPLACE, &opts);
+}
+
+void sp_hook_no_xdp(const struct sp_link *l)
+{
+	if (xdp_ours(l->ifindex))
+		bpf_xdp_detach(l->ifindex, XDP_FLAGS_DRV_MODE, NULL);
+}
+
 int sp_hook_count(int ifindex)
 {
 	struct filters in, out;
@@ -257,32 +286,28 @@ static int renew_filters(const struct sp_link *l, int egress, const struct sp_lo
 			       "'sally up' tries again", l->name, egress ? "egress" : "ingress", strerror(-rc)) : 0;
 }
 
-/* The kernel exchanges a program only for the one that we name, so that nobody else's is lost. */
 static int renew_xdp(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err)
 {
-	const sp_u32 id = xdp_ours(l->ifindex);
-	int fd SP_CLEANUP(sp_close_fd) = id ? bpf_prog_get_fd_by_id(id) : -1;
-	DECLARE_LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = fd);
+	const int prog_fd = sp_load_prog_fd(by, "sp_xdp_in");
 	int rc = 0;
 
-	if (fd >= 0)
-		rc = bpf_xdp_attach(l->ifindex, sp_load_prog_fd(by, "sp_xdp_in"), XDP_FLAGS_DRV_MODE | XDP_FLAGS_REPLACE,
-				    &opts);
+	/* no program would take that one off */
+	if (xdp_ours(l->ifindex))
+		rc = prog_fd < 0 ? -EOPNOTSUPP : sp_hook_xdp(l, prog_fd);
 	return rc ? sp_err_set(err, rc, "%s: can not replace the program at XDP: %s; the one before stays, "
-			       "'sally up' tries again", l->name, strerror(-rc)) : 0;
+			       "'sally up --replace' puts it right", l->name, strerror(-rc)) : 0;
 }
 
-int sp_hook_is_renewed(const struct sp_link *l, const struct sp_loaded *by)
+int sp_hook_is_of(const struct sp_link *l, const char *dir)
 {
 	const sp_u32 id = xdp_ours(l->ifindex);
-	int fd SP_CLEANUP(sp_close_fd) = id ? bpf_prog_get_fd_by_id(id) : -1;
 	struct filters f;
-	int i, egress, same = !id || sp_load_has_tag(by, "sp_xdp_in", sp_load_tag(fd).tag);
+	int i, egress, same = !id || id == sp_load_pinned_id(dir, "sp_xdp_in");
 
 	for (egress = 0; egress < 2; egress++) {
 		filters_read(l->ifindex, egress, &f);
 		for (i = 0; i < f.ours; i++)
-			same &= sp_load_has_tag(by, f.our[i].program, f.our[i].tag);
+			same &= f.our[i].id == sp_load_pinned_id(dir, f.our[i].program);
 	}
 	return same;
 }

@@ -54,6 +54,10 @@ void sp_pins_drop_lock(const char *base, sp_u64 cookie); /* one without pins tha
 int sp_pins_open_lock(const char *dir);
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
 int sp_pins_remove_dir(const char *dir);
+/* A second folder, for pins that are to take the place of those in p->dir; what was left there goes. Under the lock. */
+int sp_pins_make_second(const struct sp_pins *p, char dir[160], struct sp_err *err);
+int sp_pins_exchange(const struct sp_pins *p, const char *second, struct sp_err *err); /* at one instant */
+void sp_pins_drop_second(const struct sp_pins *p);
 
 /* ---- garbage.c ------------------------------------------------------------------------------- */
 void sp_garbage_collect(const char *base);
@@ -61,14 +65,16 @@ void sp_garbage_collect(const char *base);
 /* ---- hooks.c: programs on interfaces --------------------------------------------------------- */
 struct sp_loaded;
 int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err);
+/* Where a program of ours is, it is exchanged for this one: at no instant is there none. */
 int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err);
 int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
+void sp_hook_no_xdp(const struct sp_link *l);
 /* Takes everything of ours off an interface; returns how many programs that were. */
 int sp_hook_remove(int ifindex, int own_qdisc);
 int sp_hook_count(int ifindex);
 /* Puts the program of the same name in the place of each of ours; at no instant is there none. */
 int sp_hook_renew(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err);
-int sp_hook_is_renewed(const struct sp_link *l, const struct sp_loaded *by); /* 1: nothing to be done */
+int sp_hook_is_of(const struct sp_link *l, const char *dir); /* 1: ours there are the very programs that are pinned */
 
 /* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
 struct sp_guard {
@@ -140,12 +146,7 @@ int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *c
 int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
 /* Puts the programs' pins in the place of those that are there. */
 int sp_load_repin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
-/* The kernel's digest of a program's instructions: the same ones have the same. */
-struct sp_tag {
-	sp_u8 tag[BPF_TAG_SIZE];
-};
-struct sp_tag sp_load_tag(int fd); /* zeros: can not be had */
-int sp_load_has_tag(const struct sp_loaded *l, const char *name, const sp_u8 tag[BPF_TAG_SIZE]);
+sp_u32 sp_load_pinned_id(const char *dir, const char *name); /* the kernel's number of that program; 0: can not be had */
 int sp_load_is_pinned(const struct sp_loaded *l, const char *dir); /* 1: the same programs */
 void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);

@@ -187,23 +187,34 @@ int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *c
 	return rc == -EPROTO ? sp_err_set(err, rc, "it has other tables than this version") : explain_load(rc, config, err);
 }
 
-struct sp_tag sp_load_tag(int fd)
+static int info_of(int fd, struct bpf_prog_info *info)
 {
-	struct bpf_prog_info info = { 0 };
-	sp_u32 len = sizeof(info);
-	struct sp_tag t = { { 0 } };
+	sp_u32 len = sizeof(*info);
 
-	if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
-		memcpy(t.tag, info.tag, BPF_TAG_SIZE);
-	return t;
+	memset(info, 0, sizeof(*info));
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, info, &len);
 }
 
-int sp_load_has_tag(const struct sp_loaded *l, const char *name, const sp_u8 tag[BPF_TAG_SIZE])
+/* By the kernel's digest of their instructions. */
+static int are_same(int fd, int other_fd)
 {
-	return !memcmp(sp_load_tag(sp_load_prog_fd(l, name)).tag, tag, BPF_TAG_SIZE);
+	struct bpf_prog_info info, other;
+
+	return info_of(fd, &info) && info_of(other_fd, &other) && !memcmp(info.tag, other.tag, BPF_TAG_SIZE);
 }
 
-static int are_pinned(const struct sp_loaded *l, const struct bpf_object *obj, const char *dir)
+sp_u32 sp_load_pinned_id(const char *dir, const char *name)
+{
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	struct bpf_prog_info info;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = bpf_obj_get(path);
+	return info_of(fd, &info) ? info.id : 0;
+}
+
+static int are_pinned(const struct bpf_object *obj, const char *dir)
 {
 	struct bpf_program *prog;
 	char path[200];
@@ -214,14 +225,14 @@ static int are_pinned(const struct sp_loaded *l, const struct bpf_object *obj, c
 
 		snprintf(path, sizeof(path), "%s/%s", dir, bpf_program__name(prog));
 		fd = bpf_obj_get(path);
-		same &= sp_load_has_tag(l, bpf_program__name(prog), sp_load_tag(fd).tag);
+		same &= are_same(bpf_program__fd(prog), fd);
 	}
 	return same;
 }
 
 int sp_load_is_pinned(const struct sp_loaded *l, const char *dir)
 {
-	return are_pinned(l, l->tc->obj, dir) && (!l->xdp || are_pinned(l, l->xdp->obj, dir));
+	return are_pinned(l->tc->obj, dir) && (!l->xdp || are_pinned(l->xdp->obj, dir));
 }
 
 /* ---- pins -------------------------------------------------------------------------------------- */

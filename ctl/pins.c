@@ -18,7 +18,7 @@
  * pins (sallyd) has the lock that everybody takes. Nothing is shared between instances but the folder `sally`, which goes
  * with its last entry.
  */
-#define _GNU_SOURCE /* setns */
+#define _GNU_SOURCE /* setns, renameat2 */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -360,8 +360,10 @@ void sp_pins_drop_lock(const char *base, sp_u64 cookie)
 	char dir[160];
 
 	/* others' locks are not touched while they are in use */
-	if (!find_instance(base, cookie, dir, sizeof(dir)) && sp_pins_try_lock(base, cookie, &p))
-		sp_pins_unlock(&p);
+	if (find_instance(base, cookie, dir, sizeof(dir)) || !sp_pins_try_lock(base, cookie, &p))
+		return;
+	sp_pins_drop_second(&p);
+	sp_pins_unlock(&p);
 }
 
 int sp_pins_open_lock(const char *dir)
@@ -399,4 +401,31 @@ int sp_pins_remove_dir(const char *dir)
 	if (dp)
 		closedir(dp);
 	return rmdir(dir) ? -errno : 0;
+}
+
+/* Its name is none of an instance, so nobody takes it for one. */
+static void second_path(const struct sp_pins *p, char dir[160])
+{
+	snprintf(dir, 160, "%s/second-%llu", p->base, p->cookie);
+}
+
+void sp_pins_drop_second(const struct sp_pins *p)
+{
+	char dir[160];
+
+	second_path(p, dir);
+	sp_pins_remove_dir(dir);
+}
+
+int sp_pins_make_second(const struct sp_pins *p, char dir[160], struct sp_err *err)
+{
+	sp_pins_drop_second(p);
+	second_path(p, dir);
+	return mkdir(dir, 0700) ? sp_err_errno(err, -errno, "can not make a folder in the BPF file system") : 0;
+}
+
+int sp_pins_exchange(const struct sp_pins *p, const char *second, struct sp_err *err)
+{
+	return renameat2(AT_FDCWD, second, AT_FDCWD, p->dir, RENAME_EXCHANGE) ?
+		sp_err_errno(err, -errno, "can not exchange the pins in the BPF file system") : 0;
 }

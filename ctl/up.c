@@ -9,6 +9,10 @@
  *      can be killed while it holds a lock); then guard all ways out, so that whatever is sent from now on is remembered, or
  *      picked up if it is older; then the ways in, trusted ones first
  *   4. write the time into config->up_ns: from now on it counts as up, until `down` takes it away, first of all
+ *
+ * Taking the place of one that is up (--replace), of whatever build, is the same with another order at the end: 4, then the
+ * pins of both are exchanged at one instant, then 3, each program in the place of the one before. Who is killed before the
+ * exchange has changed nothing; after it, what guards is a mixture, which the next `up` takes for an upgrade that was begun.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -34,6 +38,7 @@ struct run {
 	struct sp_live live;
 	struct sp_guard guard; /* its descriptors belong to `loaded` */
 	sp_u8 own_qdisc[SP_MAX_IFACES]; /* by number of the guarded interface */
+	int fd_before; /* interfaces of the one whose place this takes; -1: none */
 };
 
 static sp_u64 default_capacity(void)
@@ -102,7 +107,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 				      .fd_out = sp_load_prog_fd(&r->loaded, "sp_tc_out"),
 				      .fd_xdp = sp_load_prog_fd(&r->loaded, "sp_xdp_in"),
 				      .fd_reject = sp_load_prog_fd(&r->loaded, "sp_tc_reject"),
-				      .must_xdp = r->up->mode == SP_MODE_XDP };
+				      .must_xdp = r->up->mode == SP_MODE_XDP && !r->up->replaced };
 	rc = sp_live_map(&r->live, fd, err);
 	if (rc)
 		return rc;
@@ -126,6 +131,24 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 	return rc;
 }
 
+/* A map that another version made may have larger values than we have room for. */
+static int has_value_size(int fd, size_t size)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == size;
+}
+
+/* What an instance whose pins can be read knows of its interfaces; without pins nothing is our own qdisc. */
+static int is_own_qdisc(int fd_ifaces, int ifindex)
+{
+	struct sp_iface iface;
+
+	return has_value_size(fd_ifaces, sizeof(iface)) && !bpf_map_lookup_elem(fd_ifaces, &ifindex, &iface) &&
+	       iface.own_qdisc;
+}
+
 static int guard_ways_out(struct run *r, struct sp_err *err)
 {
 	int i, n = 0, rc = 0;
@@ -136,6 +159,10 @@ static int guard_ways_out(struct run *r, struct sp_err *err)
 		if (l->zone == SP_ZONE_NONE)
 			continue;
 		rc = sp_guard_out(&r->guard, l, l->zone, &r->own_qdisc[n], err);
+		if (!rc && !r->own_qdisc[n] && is_own_qdisc(r->fd_before, l->ifindex)) {
+			r->own_qdisc[n] = 1;
+			rc = sp_guard_enter(&r->guard, l, l->zone, 1, 0, err);
+		}
 		n++;
 	}
 	return rc;
@@ -193,10 +220,8 @@ static int open_express(struct run *r, struct sp_err *err)
 
 static int attach(struct run *r, struct sp_err *err)
 {
-	int rc = sp_adopt(r->up, &r->live.t, err);
+	int rc = guard_ways_out(r, err);
 
-	if (!rc)
-		rc = guard_ways_out(r, err);
 	if (!rc)
 		rc = guard_ways_in(r, 0, err);
 	if (!rc)
@@ -219,48 +244,97 @@ static void unwind(struct run *r)
 		sp_pins_remove_dir(r->place.dir);
 }
 
-static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
+static int load_and_prepare(struct run *r, sp_u64 cookie, struct sp_err *err)
 {
 	struct sp_config config;
 	int rc = make_config(r->up, cookie, &config, err);
 
 	if (!rc)
 		rc = sp_load(&r->loaded, &config, sp_load_slots(&config, r->up->image), any_wants_xdp(r->up), err);
-	if (!rc)
-		rc = prepare_tables(r, &config, err);
+	return rc ? rc : prepare_tables(r, &config, err);
+}
+
+static void count_as_up(const struct run *r)
+{
+	__atomic_store_n(&r->live.t.config->up_ns, sp_now_ns(), __ATOMIC_RELEASE);
+}
+
+static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
+{
+	int rc = load_and_prepare(r, cookie, err);
+
 	if (!rc)
 		rc = sp_pins_make_dir(cookie, &r->place, err);
 	if (rc)
 		return rc;
 	rc = sp_load_pin(&r->loaded, r->place.dir, err);
 	if (!rc)
+		rc = sp_adopt(r->up, &r->live.t, err);
+	if (!rc)
 		rc = attach(r, err);
 	if (rc)
 		unwind(r);
 	else
-		__atomic_store_n(&r->live.t.config->up_ns, sp_now_ns(), __ATOMIC_RELEASE);
+		count_as_up(r);
+	return rc;
+}
+
+/* ---- in the place of one that is up ------------------------------------------------------------ */
+
+/* What that one guarded and this one does not. */
+static void let_go(const struct run *r)
+{
+	int i;
+
+	for (i = 0; i < r->up->links.count; i++) {
+		const int ifindex = r->up->links.link[i].ifindex;
+
+		if (r->up->links.link[i].zone == SP_ZONE_NONE)
+			sp_hook_remove(ifindex, is_own_qdisc(r->fd_before, ifindex));
+	}
+}
+
+static int exchange_all(struct run *r, const char *second, struct sp_err *err)
+{
+	struct sp_err why;
+	int rc;
+
+	count_as_up(r);
+	rc = sp_pins_exchange(&r->place, second, err);
+	if (rc)
+		return rc;
+	rc = attach(r, &why);
+	if (rc)
+		return sp_err_set(err, rc, "%.300s; what was up guards on where this one does not yet; 'sally up' tries "
+				  "again", why.text);
+	let_go(r);
+	return 0;
+}
+
+static int replace(struct run *r, sp_u64 cookie, struct sp_err *err)
+{
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	char path[200], second[160];
+	int rc;
+
+	r->up->replaced = 1;
+	snprintf(path, sizeof(path), "%s/sp_ifaces", r->place.dir);
+	fd = r->fd_before = bpf_obj_get(path);
+	rc = load_and_prepare(r, cookie, err);
+	if (!rc)
+		rc = sp_adopt(r->up, &r->live.t, err);
+	if (!rc)
+		rc = sp_pins_make_second(&r->place, second, err);
+	if (!rc)
+		rc = sp_load_pin(&r->loaded, second, err);
+	if (!rc)
+		rc = exchange_all(r, second, err);
+	sp_pins_drop_second(&r->place);
+	r->fd_before = -1;
 	return rc;
 }
 
 /* ---- taking down ----------------------------------------------------------------------------- */
-
-/* A map that another version made may have larger values than we have room for. */
-static int has_value_size(int fd, size_t size)
-{
-	struct bpf_map_info info = { 0 };
-	sp_u32 len = sizeof(info);
-
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == size;
-}
-
-/* What an instance whose pins can be read knows of its interfaces; without pins nothing is our own qdisc. */
-static int is_own_qdisc(int fd_ifaces, int ifindex)
-{
-	struct sp_iface iface;
-
-	return has_value_size(fd_ifaces, sizeof(iface)) && !bpf_map_lookup_elem(fd_ifaces, &ifindex, &iface) &&
-	       iface.own_qdisc;
-}
 
 static int remove_hooks(const char *dir, struct sp_err *err)
 {
@@ -306,6 +380,7 @@ static int take_down(struct sp_pins *p, struct sp_err *err)
 	removed = remove_hooks(p->dir, err);
 	if (removed < 0)
 		return removed;
+	sp_pins_drop_second(p);
 	if (p->dir[0]) {
 		rc = sp_pins_remove_dir(p->dir);
 		p->dir[0] = 0;
@@ -370,7 +445,7 @@ static int begin_clean(struct run *r, struct sp_err *err)
 
 int sp_up(struct sp_up *up, struct sp_err *err)
 {
-	struct run r = { .up = up, .place.lock_fd = -1 };
+	struct run r = { .up = up, .place.lock_fd = -1, .fd_before = -1 };
 	sp_u64 cookie;
 	int rc;
 
@@ -388,7 +463,7 @@ int sp_up(struct sp_up *up, struct sp_err *err)
 		return rc;
 	sp_garbage_collect(r.place.base);
 	if (r.place.dir[0] && is_complete(r.place.dir)) {
-		rc = sp_upgrade(up, err);
+		rc = up->replace ? replace(&r, cookie, err) : sp_upgrade(up, err);
 	} else {
 		rc = begin_clean(&r, err);
 		if (!rc)

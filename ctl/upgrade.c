@@ -5,7 +5,8 @@
  * Tables, policy and interfaces stay what and where they are; only the programs change, each at one instant, and those
  * before and after work side by side on the same tables meanwhile. So a process that is killed in between leaves a firewall
  * that guards; the pins, which say what is there, change last, so that the next `up` finishes what was begun. Tables of
- * another layout (SP_ABI_VERSION) can not be read: then nothing is touched, and the firewall before guards on.
+ * another layout (SP_ABI_VERSION) can not be read: then nothing is touched, and the firewall before guards on, until
+ * `up --replace` (up.c) puts this one in its place, tables and all.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -18,7 +19,7 @@ static int is_renewed(const struct sp_loaded *loaded, const char *dir, const str
 	int i, same = sp_load_is_pinned(loaded, dir);
 
 	for (i = 0; i < links->count && same; i++)
-		same = sp_hook_is_renewed(&links->link[i], loaded);
+		same = sp_hook_is_of(&links->link[i], dir);
 	return same;
 }
 
@@ -68,8 +69,8 @@ int sp_upgrade(struct sp_up *up, struct sp_err *err)
 	}
 	if (rc == -EPROTO || rc == -ENOENT)
 		return sp_err_set(err, -EEXIST, "the firewall that is up was brought up by a version with other tables; it "
-				  "guards on. 'sally down' and 'sally up' put this one in its place, which forgets all "
-				  "conversations");
+				  "guards on. 'sally up --replace' puts this one in its place, which forgets what that "
+				  "one remembers");
 	if (rc)
 		*err = why;
 	return rc;

@@ -28,8 +28,9 @@ FENCE = 7205  # open in both policies
 OF = {"old": (7201, 7203), "new": (7202, 7204)}
 LINES = 40
 PLACES = (("host", "tc"), ("gateway", "xdp"))
-WEIGHTS = {"apply": 4, "trial": 2, "confirm": 2, "undo": 3, "upgrade": 4, "up": 2, "down": 2}
-OF_A_COMPUTER = ("up", "down")  # on a gateway that translates, `down` ends what is translated
+WEIGHTS = {"apply": 4, "trial": 2, "confirm": 2, "undo": 3, "upgrade": 4, "replace": 3, "up": 2, "down": 2}
+# on a gateway that translates, these end what is translated
+OF_A_COMPUTER = ("replace", "up", "down")
 
 
 def other(name):
@@ -154,6 +155,7 @@ class Victim:
         for program in (SECOND, SALLY):
             done, self.took["upgrade"] = self.sally("up", "--no-daemon", program=program)
             assert done.returncode == 0, done
+        self.took["replace"] = self.must("up", *self.up_words()[1:], "--replace")
         self.took["down"] = self.took["undo"]
         self.policy = self.in_force()
 
@@ -204,6 +206,18 @@ class Victim:
         if self.rng.random() < 0.25:
             again, _ = self.sally("up", "--no-daemon")
             assert again.returncode == 4 and "up already" in again.stderr, again
+
+    def try_replace(self):
+        """Both guard until it is done; `up` finishes what was begun."""
+        self.policy = other(self.policy)
+        self.kill("replace", *self.up_words(), "--replace")
+        assert "NOT GUARDED" not in self.lab.sally("status").stdout
+        done, _ = self.sally("up", "--no-daemon")
+        assert done.returncode in (0, 4), done
+        self.policy = self.in_force()
+        self.fresh = True
+        again, _ = self.sally("up", "--no-daemon")
+        assert again.returncode == 4 and "up already" in again.stderr, again
 
     def try_down(self):
         self.count_stopped()

@@ -13,9 +13,8 @@ import subprocess
 import pytest
 
 from lab import SALLY, Lab
-from witness import BUILD, SECOND, Talkers, Witness, one_line, run
+from witness import POOR, SECOND, Talkers, Witness, one_line, run
 
-POOR = os.path.join(BUILD, "tests", "faults", "poor.so")
 BTF_LOAD, MAP_CREATE, PROG_LOAD, OBJ_PIN, MAP_UPDATE, OBJ_GET_INFO = 18, 0, 5, 6, 2, 15
 RINGBUF, ARRAY_OF_MAPS, PERCPU_ARRAY = 27, 12, 6
 # what it lacks: the words that must be in the line, and the exit code

@@ -2,16 +2,17 @@
 """From one build to the next: `sally up` of a build whose programs differ, over a firewall that is up.
 
 Nothing is unguarded meanwhile, no conversation loses a packet; and a build whose tables have another layout says so, and
-touches nothing.
+touches nothing, unless it is told to take that one's place.
 """
 
+import errno
 import json
 import os
 
 import pytest
 
 from lab import SALLY, Lab, wait_for
-from witness import OTHER, SECOND, Talkers, Witness, one_line, run
+from witness import BASE, OTHER, POOR, SECOND, Talkers, Witness, one_line, run
 
 
 @pytest.fixture(params=[("host", "tc"), ("gateway", "xdp")], ids="-".join)
@@ -103,6 +104,63 @@ def test_tables_of_another_layout(guarded):
     assert run(lab.fw, OTHER, "up", "--no-daemon", "--mode", lab.mode).returncode == 0
     assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == 4
     assert run(lab.fw, SALLY, "down").returncode == 0
+
+
+def replace(lab, program, *words):
+    done = run(lab.fw, program, "up", "--no-daemon", "--replace", "--flows", "5000", *words)
+    assert done.returncode == 0 and "up, in the place of the one before: " in done.stdout, done
+    lab.talkers.go_on()
+    assert lab.witness.unguarded() == 0
+
+
+def left(lab):
+    return [name for name in os.listdir(BASE) if name.startswith("second-")] + [
+        name for name in os.listdir(BASE) if name.split("-")[1] == str(os.stat(lab.fw.path).st_ino)][1:]
+
+
+def test_in_the_place_of_another_layout(guarded):
+    """There and back again: guarded all the while, and those who speak go on."""
+    lab = guarded
+    before = programs(lab.fw)
+    for program, former in ((OTHER, SALLY), (SALLY, OTHER)):
+        replace(lab, program, "--mode", lab.mode)
+        assert run(lab.fw, program, "status").returncode == 0
+        assert one_line(done := run(lab.fw, former, "status")) and "version" in done.stderr, done
+        assert programs(lab.fw) == before and not left(lab)
+        assert run(lab.fw, program, "up", "--no-daemon").returncode == 4
+    assert "NOT GUARDED" not in lab.sally("status").stdout
+    lab.witness.end()
+    lab.sally.down()
+    assert programs(lab.fw) == {} and "clsact" not in lab.fw.run("tc", "qdisc", "show").stdout
+
+
+def test_in_the_place_of_the_same(guarded, tmp_path):
+    """Another size, another configuration, and from TC to XDP and back, without a moment unguarded."""
+    lab = guarded
+    conf = tmp_path / "sally.conf"
+    conf.write_text("open ssh\n")
+    for mode in ("tc", "xdp", "tc"):
+        replace(lab, SALLY, "--mode", mode, "--config", conf)
+        assert ("sp_xdp_in" in programs(lab.fw)) == (mode == "xdp")
+        assert ("sp_tc_in" in programs(lab.fw)) == (mode == "tc")
+        assert {i["mode"] for i in lab.sally.status()["interfaces"]} == {mode} and not left(lab)
+    assert lab.sally.status()["flows"]["capacity"] < 6000 and "open ssh" in lab.sally("status").stdout
+
+
+def test_a_replacement_that_is_refused(guarded):
+    """Before anything was exchanged: nothing has changed. In between: both guard, and the next `up` finishes it."""
+    lab = guarded
+    words = ["up", "--no-daemon", "--replace", "--flows", "5000", "--mode", lab.mode]
+    for lacks, next_up in ((("cmd", 5, errno.EPERM), 4), (("filter", errno.EPERM), 0)):
+        done = run(lab.fw, "env", f"SP_LACKS={' '.join(map(str, lacks))}", f"LD_PRELOAD={POOR}", OTHER, *words)
+        assert one_line(done), done
+        assert lab.witness.unguarded() == 0 and not left(lab)
+        program = SALLY if next_up == 4 else OTHER
+        assert "NOT GUARDED" not in run(lab.fw, program, "status").stdout
+        assert run(lab.fw, program, "up", "--no-daemon").returncode == next_up
+        assert run(lab.fw, program, "up", "--no-daemon").returncode == 4
+        lab.talkers.go_on()
+        assert lab.witness.unguarded() == 0
 
 
 def test_sallyd_follows(tmp_path):

@@ -26,6 +26,7 @@ from talk import Tcp, Udp  # noqa: E402
 BUILD = os.environ.get("SP_BUILD", os.path.join(ROOT, "build"))
 SECOND = os.path.join(BUILD, "second", "sally")
 OTHER = os.path.join(BUILD, "other", "sally")
+POOR = os.path.join(BUILD, "tests", "faults", "poor.so")
 BASE = "/sys/fs/bpf/sally"
 SO_NETNS_COOKIE = 71
 KNOCK_PORT = 7009
