@@ -335,6 +335,7 @@ void honest_step(struct world *w, struct take *in)
 	}
 	frame_of(h, side, &p);
 	p.data = how;
+	p.no_sum = h->family == 4 && (who & 8);
 	if (!send_it(w, h, side, &p, h->sure && must_live(w, h)))
 		h->open = 0;
 }

@@ -92,7 +92,7 @@ static sp_u32 put_l4(const struct wire *w, const sp_u8 *addrs, sp_u32 addrs_len,
 		sum = add(sum, b, len) ^ 0xffff;
 		if (!sum && w->proto == 17)
 			sum = 0xffff;
-		put16(b + sum_at, w->bad_sum ? sum ^ 0x1234 : sum);
+		put16(b + sum_at, w->no_sum ? 0 : w->bad_sum ? sum ^ 0x1234 : sum);
 	}
 	if (w->is_frag) {
 		if (w->frag_len > len)

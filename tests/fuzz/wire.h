@@ -28,7 +28,7 @@ struct wire {
 	sp_u8 is_frag, more;
 	sp_u16 frag_len;
 	sp_u32 frag_off;
-	sp_u8 bad_sum;
+	sp_u8 bad_sum, no_sum; /* no_sum: UDP without a checksum (RFC 768) */
 };
 
 /* An Ethernet frame in out (WIRE_MAX bytes); its length. */
