@@ -462,6 +462,7 @@ int sp_up(struct sp_up *up, struct sp_err *err)
 	if (rc)
 		return rc;
 	sp_garbage_collect(r.place.base);
+	sp_pins_drop_second(&r.place); /* of a --replace that was killed */
 	if (r.place.dir[0] && is_complete(r.place.dir)) {
 		rc = up->replace ? replace(&r, cookie, err) : sp_upgrade(up, err);
 	} else {

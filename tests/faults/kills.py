@@ -264,6 +264,7 @@ class Victim:
 
     def check_left(self):
         assert sorted(os.listdir(self.folder())) == self.pins, "pins"
+        assert not os.path.exists(lock_of(self.lab.fw).replace("/lock-", "/second-")), "pins of a replacement"
         assert {"old.conf", "new.conf"} == {name for name in os.listdir(self.dir) if not name.startswith("heard-")}
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:

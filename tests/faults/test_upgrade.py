@@ -8,6 +8,8 @@ touches nothing, unless it is told to take that one's place.
 import errno
 import json
 import os
+import re
+import signal
 
 import pytest
 
@@ -163,6 +165,36 @@ def test_a_replacement_that_is_refused(guarded):
         assert lab.witness.unguarded() == 0
 
 
+SENDS = ("sendto", "sendmsg")
+
+
+def killed_at(lab, words, name, nth):
+    done = run(lab.fw, "strace", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e",
+               f"inject={name}:signal=KILL:when={nth}", OTHER, *words)
+    assert done.returncode == -signal.SIGKILL and len(left(lab)) == 1, (done, left(lab))
+    lab.talkers.go_on()
+    assert lab.witness.unguarded() == 0
+
+
+def test_a_replacement_that_is_killed(guarded, tmp_path):
+    """Before the pins are exchanged nothing has changed; after it the programs before guard on, and `up` finishes it."""
+    lab = guarded
+    words = ["up", "--no-daemon", "--replace", "--flows", "5000", "--mode", lab.mode]
+    assert run(lab.fw, "strace", "-qq", "-o", tmp_path / "trace", OTHER, *words).returncode == 0
+    calls = re.findall(r"^(\w+)\(", (tmp_path / "trace").read_text(), re.M)
+    exchange = calls.index("renameat2")
+    at = next(i for i in range(exchange, len(calls)) if calls[i] in SENDS)
+    replace(lab, SALLY, "--mode", lab.mode)
+    killed_at(lab, words, "renameat2", 1)
+    assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == 4 and not left(lab)
+    killed_at(lab, words, calls[at], calls[:at + 1].count(calls[at]) + 1)
+    done = run(lab.fw, OTHER, "up", "--no-daemon")
+    assert done.returncode == 0 and not left(lab), done
+    assert run(lab.fw, OTHER, "up", "--no-daemon").returncode == 4
+    lab.talkers.go_on()
+    assert lab.witness.unguarded() == 0
+
+
 def test_sallyd_follows(tmp_path):
     """The one that watches is of the build that guards."""
     lab = Lab("host")
@@ -173,6 +205,9 @@ def test_sallyd_follows(tmp_path):
         done = run(lab.fw, SECOND, "up", "--no-daemon")
         assert done.returncode == 0 and "sallyd watches" in done.stdout, done
         assert sallyd_of(lab.fw) == os.path.join(os.path.dirname(SECOND), "sallyd")
+        done = run(lab.fw, SALLY, "up", "--replace", "--flows", "5000")
+        assert done.returncode == 0 and "sallyd watches" in done.stdout, done
+        assert sallyd_of(lab.fw) == first
     finally:
         lab.close()
 
