@@ -10,7 +10,7 @@
 
 #include "script.h"
 
-#define ENGINES 3
+#define ENGINES 4
 #define RANDOM_RUNS 10
 
 struct suite {
@@ -22,10 +22,10 @@ struct suite {
 	sp_u64 seen[SP_REASON_COUNT];
 };
 
-static const struct tengine_ops *const engines[ENGINES] = { &tengine_native, &tengine_tc, &tengine_xdp };
+static const struct tengine_ops *const engines[ENGINES] = { &tengine_native, &tengine_tc, &tengine_xdp, &tengine_lane };
 
 static const char usage[] =
-	"usage: scenario [--engine native|tc|xdp|all] [--every-reason] [--random N [--seed S]] [--verbose] FILE...\n"
+	"usage: scenario [--engine native|tc|xdp|all|lane] [--every-reason] [--random N [--seed S]] [--verbose] FILE...\n"
 	"  --every-reason  fail unless each reason of core/reasons.h was seen (but those of later issues)\n"
 	"  --random N      N random packets, ten times, on the kernel's engines against the native one\n"
 	"exit: 0 all passed, 1 something failed, 2 usage\n";
@@ -49,8 +49,9 @@ static int run_family(struct suite *su, int e, const char *path, int family, uns
 		return 1;
 	}
 	*families = s.families;
-	*on = s.engines;
-	if (!s.n || !(s.engines & 1u << e)) {
+	/* the lane is a part of xdp */
+	*on = s.engines | (s.engines & 4u) << 1;
+	if (!s.n || !(*on & 1u << e)) {
 		script_free(&s);
 		return 0;
 	}
