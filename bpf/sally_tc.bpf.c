@@ -66,7 +66,7 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 	if (from) {
 		reason = sp_fast_keeps(f, p, (sp_u8)from) ? SP_R_FORWARDED : SP_R_NONE;
 	} else if (sp_lock_try_once(&f->lock)) {
-		reason = sp_fast_fits(c, s, f, p) ? sp_fast_record(f, p) : SP_R_NONE;
+		reason = sp_fast_fits(c, s, f, p) && sp_fast_came(f, p, 0) ? sp_fast_record(f, p) : SP_R_NONE;
 		sp_flow_unlock(f);
 	}
 	if (reason)

@@ -12,12 +12,14 @@
 #define SP_FAST_NOT (-1) /* nothing was changed: the whole pipeline has to look */
 
 /* Where does p leave, if it may take the lane? Its conversation f is locked. */
-SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop, sp_u64 note,
-			  const sp_u8 *ip)
+SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop,
+			  const struct sp_hop_of *of, const sp_u8 *ip)
 {
+	const sp_u64 note = SP_READ(of->note[sp_bit(p->dir) * 2]);
+
 	return p->hop_limit > 1 && note && !sp_others_translate(p->now_ns) &&
 	       sp_hop_read(note, sp_routes_now(ctx, p->family), sp_service(ip, p->family), p, hop) &&
-	       sp_fast_source(f, p, hop->zone);
+	       sp_fast_source(f, p, hop->zone, SP_READ(of->note[SP_NOTE_SOURCE]));
 }
 
 /* The common packet, from the driver to the driver. SP_FAST_NOT, or what XDP has to do with it. */
@@ -30,7 +32,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	struct sp_hop_seen hop;
 	int reason = SP_R_NONE, lane;
 	struct sp_flow *f;
-	sp_u64 *note = NULL;
+	struct sp_hop_of *of = NULL;
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
 
 	if (!g || g->bare_ip || !c || !s || !p)
@@ -49,19 +51,20 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	lane = g->express && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
 	       SP_READ(f->zone_from) != SP_ZONE_SELF;
 	if (lane)
-		note = sp_hop_note(p->flow, p->dir);
+		of = SP_LOOKUP(sp_hop_of, p->flow - 1);
 	/* memory that is needed under the lock, which nothing overtakes: asked for here, at once */
 	(void)SP_READ(f->packets[0]);
-	if (note)
-		(void)SP_READ(*note);
+	if (of)
+		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
 	if ((lane || p->nat) && (g->virtual || sp_fast_doubts(data, end, p)))
 		return SP_FAST_NOT;
 	if (!sp_lock_try_once(&f->lock))
 		return SP_FAST_NOT;
-	if (sp_fast_fits(c, s, f, p) && (!lane || (note && sp_fast_hop(ctx, f, p, &hop, *note, data + SP_FAST_L3))))
+	if (sp_fast_fits(c, s, f, p) && sp_fast_came(f, p, of ? of->note[SP_NOTE_SOURCE] : 0) &&
+	    (!lane || (of && sp_fast_hop(ctx, f, p, &hop, of, data + SP_FAST_L3))))
 		reason = sp_fast_record(f, p);
-	if (reason)
-		sp_fast_used(f, p);
+	if (reason && p->nat == SP_NAT_SRC && of && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))
+		of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
 	sp_flow_unlock(f);
 	if (reason == SP_R_NONE)
 		return SP_FAST_NOT;

@@ -157,7 +157,7 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	f = sp_flow_at(at);
 	p->flow = f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE ? at + 1 : 0;
 	if (!p->flow)
-		p->flow = sp_set_search(where.set[0], where.tag, &p->key);
+		p->flow = sp_set_find(where.set[0], where.tag, p);
 	if (!p->flow)
 		p->flow = sp_set_find(where.set[1], where.tag, p);
 	if (!p->flow)
@@ -186,10 +186,53 @@ SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_fl
 	/* by a shift: who of the two sends is random, a branch on it is guessed wrong */
 	if ((((f->zone_from | (sp_u32)f->zone_to << 8) >> (from_initiator ? 0 : 8)) & 0xff) != p->zone || !f->zone_to)
 		return 0;
-	if (p->kind == SP_KIND_TCP && f->ends != (SP_END_OPEN | SP_END_OPEN << 4))
+	return p->kind != SP_KIND_TCP || f->ends == (SP_END_OPEN | SP_END_OPEN << 4);
+}
+
+/*
+ * What is known of a conversation with one alias of ours, so that this need not be read: the address that it gives to the
+ * sender << 32 | port << 16 | slot << 9 | its side << 8 | when its port was last told, in SP_TOLD_SHIFT of the boot clock.
+ * 0: nothing. An engine may remember it beside a conversation, under its lock, and forgets it by sp_flow_placed().
+ */
+#define SP_TOLD_SHIFT 33 /* 9 s: only `nat open` asks how long a port is unused, and then nothing is remembered */
+
+SP_INLINE sp_u32 sp_source_side(sp_u64 source)
+{
+	return (sp_u32)(source >> 8) & 1;
+}
+
+SP_INLINE sp_u8 sp_source_told(sp_u64 now_ns)
+{
+	return (sp_u8)(now_ns >> SP_TOLD_SHIFT);
+}
+
+/* The same from the alias itself. Conversation `flow` (index + 1) is locked. */
+SP_GLOBAL sp_u64 sp_source_of(sp_u32 flow)
+{
+	struct sp_flow *f = sp_flow_at(flow - 1);
+	struct sp_alias *a = f && (f->flags & SP_FLOW_TRANSLATED) ? sp_alias_at(f->alias - 1) : SP_NULL;
+	sp_u32 side, end;
+
+	if (!a || SP_READ(a->other) || (SP_READ(a->flags) & SP_ALIAS_FOREIGN))
 		return 0;
-	return p->hook != SP_HOOK_INGRESS ||
-	       sp_alias_of(f, from_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER) == p->via;
+	side = sp_alias_side(a);
+	/* the sender is the initiator if the responder knows it by this one, and the other way round */
+	end = sp_bit(((f->flags & SP_FLOW_FROM_1) != 0) ^ (side != SP_ALIAS_RESPONDER) ^ sp_alias_flip(a));
+	return (sp_u64)a->key.addr[end].w32[0] << 32 | (sp_u64)a->key.port[end].raw << 16 | (a->slot & 0x7f) << 9 |
+	       side << 8;
+}
+
+/* Did p come by the key that its side knows? source: what is known, or 0. f is locked and fits. */
+SP_INLINE int sp_fast_came(struct sp_flow *f, const struct sp_pkt *p, sp_u64 source)
+{
+	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
+	const sp_u32 side = from_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER;
+
+	if (p->hook != SP_HOOK_INGRESS)
+		return 1;
+	if (!source || !(f->flags & SP_FLOW_TRANSLATED))
+		return sp_alias_of(f, side) == p->via;
+	return p->via == (f->alias & -(sp_u32)(sp_source_side(source) == side));
 }
 
 /* Judges it by its windows and records it, as sp_track() does. SP_R_NONE: it is not to pass, the pipeline says why. */
@@ -208,33 +251,32 @@ SP_INLINE int sp_fast_record(struct sp_flow *f, struct sp_pkt *p)
 
 /*
  * p goes on to zone_out: whom does the receiver know its sender as? Sets p->nat and what goes with it. 0: ask the pipeline.
- * At most one end is translated here: not hairpins. f is locked and fits.
+ * At most one end is translated here: not hairpins. source: what is known, or 0. f is locked and fits.
  */
-SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out)
+SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out, sp_u64 source)
 {
 	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
 	const sp_u32 side = from_initiator ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
 	struct sp_nat_addrs *nat = sp_nat_get();
-	struct sp_alias *a;
-	sp_u32 i, end;
+	sp_u32 i;
 
 	if (p->family != SP_IPV4 || !nat)
 		return 1;
 	if (!(f->flags & SP_FLOW_TRANSLATED))
 		return zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || f->zone_to == zone_out;
-	a = sp_alias_at(f->alias - 1);
-	if (!a || SP_READ(a->other) || (SP_READ(a->flags) & SP_ALIAS_FOREIGN))
+	if (!source)
+		source = sp_source_of(p->flow);
+	if (!source)
 		return 0;
-	if (sp_alias_side(a) != side) /* it came by that one; see sp_nat_wants() for one that is forwarded to us */
+	if (sp_source_side(source) != side) /* it came by that one; see sp_nat_wants() for one that is forwarded to us */
 		return !from_initiator || (zone_out == SP_ZONE_OUTSIDE ? f->zone_to == SP_ZONE_OUTSIDE :
 					   f->zone_from == SP_ZONE_OUTSIDE);
-	end = sp_bit(p->dir ^ sp_alias_flip(a));
 	p->nat = SP_NAT_SRC;
 	p->old4 = p->src.w32[0];
 	p->old_port = p->sport;
-	p->new4 = a->key.addr[end].w32[0];
-	p->new_port = a->key.port[end];
-	i = a->slot - 1;
+	p->new4 = (sp_u32)(source >> 32);
+	p->new_port.raw = (sp_u16)(source >> 16);
+	i = ((sp_u32)(source >> 9) & 0x7f) - 1;
 	SP_OPAQUE(i);
 	if (i >= SP_NAT_SLOTS)
 		return 1;
@@ -242,13 +284,22 @@ SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out
 							 (SP_READ(nat->slot[i].flags) & SP_SLOT_POOL));
 }
 
-/* p is to go on as sp_fast_source() says: its port is in use. What is refused tells nothing of it. f is locked. */
-SP_INLINE void sp_fast_used(struct sp_flow *f, const struct sp_pkt *p)
+/*
+ * p goes on with the source that it got: its port is in use. What is refused tells nothing of it. Returns what may be
+ * remembered. f is locked.
+ */
+SP_GLOBAL sp_u64 sp_source_tell(struct sp_pkt *p)
 {
-	struct sp_alias *a = p->nat == SP_NAT_SRC ? sp_alias_at(f->alias - 1) : SP_NULL;
+	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
+	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
+	struct sp_alias *a = f ? sp_alias_at(f->alias - 1) : SP_NULL;
+	sp_u64 source;
 
-	if (a)
-		sp_nat_used(a, p->now_ns);
+	if (!a)
+		return 0;
+	sp_nat_used(a, p->now_ns);
+	source = sp_source_of(p->flow);
+	return !source || (more && (more->flags & SP_IMAGE_NAT_OPEN)) ? 0 : source | sp_source_told(p->now_ns);
 }
 
 /* Two bytes at `off`; SP_NULL: they are not there. The verifier must see the bound on the very register that is used. */

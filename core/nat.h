@@ -72,6 +72,7 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 				SP_WRITE(first->other, p->via);
 			else
 				reason = SP_R_BUSY;
+			sp_flow_placed(p->flow - 1);
 		} else {
 			a->born_s = f->born_s;
 			SP_WRITE(f->alias, p->via);
@@ -175,6 +176,23 @@ SP_INLINE struct sp_flow *sp_nat_turn(struct sp_alias *a, struct sp_pkt *p)
 	if (p->key.query)
 		p->sport = p->dport = p->new_port;
 	return f;
+}
+
+/* Somebody else on this machine has carried alias p->flow out: it is his from now on. */
+SP_GLOBAL int sp_nat_leave(struct sp_pkt *p)
+{
+	struct sp_alias *a = p ? sp_alias_at(p->flow - 1) : SP_NULL;
+	const sp_u32 at = a ? SP_READ(a->flow) : 0;
+	struct sp_flow *f = sp_flow_at(at - 1);
+
+	if (!a || !f || !sp_flow_lock(f, at - 1))
+		return 0; /* the next packet says so again */
+	if (SP_READ(a->phase) == SP_PHASE_ALIAS && SP_READ(a->flow) == at) {
+		SP_WRITE(a->flags, a->flags | SP_ALIAS_FOREIGN);
+		sp_flow_placed(at - 1);
+	}
+	sp_flow_unlock(f);
+	return 1;
 }
 
 /* Is p->flow an alias? Then p was turned. */

@@ -10,7 +10,7 @@
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i), sp_meter_at(i)
- *   sp_flow_placed(i)                entry i, which is locked, becomes another conversation
+ *   sp_flow_placed(i)                entry i, which is locked, becomes another conversation, or has other aliases
  *   sp_image_at(slot, line)          a line of the compiled policy; SP_NULL: there is none
  *   sp_nat_get(), sp_port_at(i)      this machine's addresses at the outside (SP_NULL: nothing is translated), its ports
  *   sp_listens(dev, p, port)         does this machine itself use that port (host order), against p's destination?
@@ -326,7 +326,7 @@ SP_INLINE int sp_judge_forwarded(sp_dev *dev, struct sp_pkt *p)
 	if (a) {
 		/* translated already, in the very way that we would: whoever does that turns the answers back, too */
 		if (!(SP_READ(a->flags) & SP_ALIAS_FOREIGN))
-			SP_WRITE(a->flags, a->flags | SP_ALIAS_FOREIGN);
+			sp_nat_leave(p);
 		return SP_R_FORWARDED;
 	}
 	if (p->zone_out == SP_ZONE_OUTSIDE && sp_nat_slot_of(p->src.w32[0])) {

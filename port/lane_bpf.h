@@ -123,7 +123,7 @@ SP_INLINE sp_u64 *sp_hop_note(sp_u32 flow, sp_u32 dir)
 {
 	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, flow - 1);
 
-	return of ? &of->note[dir & 1] : NULL;
+	return of ? &of->note[(dir & 1) * 2] : NULL;
 }
 
 /* Type of service, traffic class: a rule may look at it. */

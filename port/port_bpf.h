@@ -56,9 +56,13 @@ SP_ARRAY(sp_test, struct sp_test, 1);
 SP_ARRAY(sp_nat, struct sp_nat_addrs, 1);
 SP_ARRAY(sp_ports, struct sp_port, 1); /* slots * SP_NAT_PORTS */
 
-/* Where packets of a conversation leave: notes of lane_bpf.h for either end of its key, under the conversation's lock. */
+/*
+ * What is remembered beside a conversation, under its lock: where packets of either end of its key leave (first and last
+ * word, lane_bpf.h); between them, so that each is beside it, what its sender becomes (core/fast.h).
+ */
+#define SP_NOTE_SOURCE 1
 struct sp_hop_of {
-	sp_u64 note[2];
+	sp_u64 note[3];
 };
 
 SP_ARRAY(sp_hop_of, struct sp_hop_of, 1); /* as many as sp_flows */
@@ -144,13 +148,13 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return SP_LOOKUP(sp_flows, i);
 }
 
-/* Entry i, which is locked, becomes another conversation. */
+/* Entry i, which is locked, becomes another conversation, or has other aliases. */
 SP_INLINE void sp_flow_placed(sp_u32 i)
 {
 	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, i);
 
 	if (of)
-		of->note[0] = of->note[1] = 0;
+		of->note[0] = of->note[1] = of->note[2] = 0;
 }
 
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)

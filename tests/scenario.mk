@@ -5,10 +5,11 @@ CHECKS += check-scenario check-scenario-lane check-scenario-runner
 
 SCENARIOS := $(sort $(wildcard tests/scenarios/*/*.scn))
 # the lane has an interface inside and one outside: left out is what needs a third, or is answered where it came from
-LANELESS := $(patsubst %,tests/scenarios/%.scn,forward/into_a_zone_of_ones_own forward/ipv6_pinhole forward/zone_changes_nothing_else \
-	icmp/errors_from_a_third_side nat/dmz_and_inside_want_one_port nat/hairpin_obeys_the_policy nat/only_at_the_outside \
-	order/limit_of_a_forward policy/allow_between_zones policy/zones_of_ones_own_start_nothing spoof/answer_from_another_zone \
-	story/a_server_of_the_middle_zone udp/firewall_may_ask_the_inside)
+LANELESS := $(patsubst %,tests/scenarios/%.scn,forward/into_a_zone_of_ones_own forward/ipv6_pinhole \
+	forward/zone_changes_nothing_else icmp/errors_from_a_third_side nat/dmz_and_inside_want_one_port \
+	nat/hairpin_obeys_the_policy nat/only_at_the_outside order/limit_of_a_forward policy/allow_between_zones \
+	policy/zones_of_ones_own_start_nothing spoof/answer_from_another_zone story/a_server_of_the_middle_zone \
+	udp/firewall_may_ask_the_inside)
 SCENARIO_LIB := $(B)/tests/scenario/native.o $(B)/tests/scenario/kernel.o
 SCENARIO_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out tests/scenario/native.c tests/scenario/kernel.c,\
 	$(wildcard tests/scenario/*.c)))
