@@ -123,7 +123,7 @@ static const char *link_name(const struct sp_link *l, char buf[32])
 /* What has changed since 'up' and needs a new one. */
 static void print_warnings(const struct picture *p)
 {
-	static const char again[] = "'sally down' and 'sally up' put it right";
+	static const char again[] = "'sally up --replace' puts it right";
 	int i, was_gateway = !!(p->live.t.config->flags & SP_CONFIG_GATEWAY);
 
 	for (i = 0; i < p->links.count; i++) {

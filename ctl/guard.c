@@ -23,7 +23,7 @@ int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in"),
 				.fd_reject = open_pin(dir, "sp_tc_reject") };
 	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
-		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally down' and 'sally up'", dir);
+		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally up --replace' puts others there", dir);
 	return 0;
 }
 

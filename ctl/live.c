@@ -45,7 +45,8 @@ static int map_array(int fd, size_t element, void **at, size_t *len)
 static int map_error(int rc, struct sp_err *err)
 {
 	if (rc == -EPROTO)
-		return sp_err_set(err, rc, "it was brought up by another version of sally; 'sally down' and 'sally up'");
+		return sp_err_set(err, rc, "it was brought up by another version of sally; 'sally up "
+				  "--replace' puts this one in its place");
 	return sp_err_errno(err, rc, "can not map the tables into memory");
 }
 
@@ -132,8 +133,8 @@ static int name_zones(const struct sp_live *l, struct sp_err *err)
 static int check(struct sp_live *l, int rc, struct sp_err *err)
 {
 	if (!rc && l->t.config->abi != SP_ABI_VERSION)
-		rc = sp_err_set(err, -EPROTO, "it was brought up by another version of sally; 'sally down' and "
-				"'sally up'");
+		rc = sp_err_set(err, -EPROTO, "it was brought up by another version of sally; 'sally up "
+				"--replace' puts this one in its place");
 	if (!rc && !l->t.config->up_ns)
 		rc = sp_err_set(err, -ENOENT, "the firewall is not up here (an earlier 'sally up' or 'sally down' is under "
 				"way or was interrupted); bring it up with 'sally up'");

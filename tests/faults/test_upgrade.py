@@ -149,6 +149,21 @@ def test_in_the_place_of_the_same(guarded, tmp_path):
     assert lab.sally.status()["flows"]["capacity"] < 6000 and "open ssh" in lab.sally("status").stdout
 
 
+def test_in_the_place_of_half_a_one(tmp_path):
+    """Somebody took the programs off an interface: what `status` says to do about it helps."""
+    lab = Lab("host")
+    try:
+        lab.sally.up("--mode", "tc", "--flows", "5000")
+        lab.fw.run("tc", "qdisc", "del", "dev", "wan0", "clsact")
+        assert "took the programs off wan0; 'sally up --replace' puts it right" in lab.sally("status").stdout
+        assert run(lab.fw, SALLY, "up", "--no-daemon", "--replace", "--flows", "5000").returncode == 0
+        assert "NOT GUARDED" not in lab.sally("status").stdout and programs(lab.fw).keys() == {"sp_tc_in", "sp_tc_out"}
+        lab.sally.down()
+        assert "clsact" not in lab.fw.run("tc", "qdisc", "show").stdout
+    finally:
+        lab.close()
+
+
 def test_a_replacement_that_is_refused(guarded):
     """Before anything was exchanged: nothing has changed. In between: both guard, and the next `up` finishes it."""
     lab = guarded
