@@ -211,13 +211,14 @@ SP_GLOBAL sp_u64 sp_source_of(sp_u32 flow)
 {
 	struct sp_flow *f = sp_flow_at(flow - 1);
 	struct sp_alias *a = f && (f->flags & SP_FLOW_TRANSLATED) ? sp_alias_at(f->alias - 1) : SP_NULL;
-	sp_u32 side, end;
+	sp_u32 side, end, from_1;
 
 	if (!a || SP_READ(a->other) || (SP_READ(a->flags) & SP_ALIAS_FOREIGN))
 		return 0;
 	side = sp_alias_side(a);
 	/* the sender is the initiator if the responder knows it by this one, and the other way round */
-	end = sp_bit(((f->flags & SP_FLOW_FROM_1) != 0) ^ (side != SP_ALIAS_RESPONDER) ^ sp_alias_flip(a));
+	from_1 = (f->flags & SP_FLOW_FROM_1) != 0;
+	end = sp_bit((side == SP_ALIAS_RESPONDER ? from_1 : !from_1) ^ sp_alias_flip(a));
 	return (sp_u64)a->key.addr[end].w32[0] << 32 | (sp_u64)a->key.port[end].raw << 16 | (a->slot & 0x7f) << 9 |
 	       side << 8;
 }
