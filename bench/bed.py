@@ -59,11 +59,13 @@ class Net:
         return process
 
     def cable(self, role, dev, far_role, far):
-        """Each end takes what is redirected into it."""
+        """Each end takes what is redirected into it: says so when it comes up, if the other one's GRO is on by then."""
         self.run(role, "ip", "link", "add", dev, *(("address", mac(dev)) if dev in MAC else ()), "type", "veth",
                  "peer", "name", far, *(("address", mac(far)) if far in MAC else ()), "netns", self.names[far_role])
-        for r, d in ((role, dev), (far_role, far)):
+        ends = ((role, dev), (far_role, far))
+        for r, d in ends:
             self.run(r, "ethtool", "-K", d, "gro", "on")
+        for r, d in ends:
             self.run(r, "ip", "link", "set", d, "up")
 
     def sally_up(self, role, config, *options):
