@@ -32,7 +32,7 @@ SP_INLINE int sp_fast_tcp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
 	head = (tcp.off >> 4) * 4u;
 	if (head < 20 || head > p->l4_len || !tcp.sport.raw || !tcp.dport.raw)
 		return 0;
-	if ((tcp.flags & (SP_TCP_FIN | SP_TCP_SYN | SP_TCP_RST | SP_TCP_ACK)) != SP_TCP_ACK)
+	if ((tcp.flags & (SP_TCP_RST | SP_TCP_ACK)) != SP_TCP_ACK || !sp_tcp_flags_good(tcp.flags))
 		return 0;
 	p->kind = SP_KIND_TCP;
 	p->tcp_flags = tcp.flags & 0x3f;
@@ -119,8 +119,11 @@ SP_INLINE int sp_fast_ip6(const sp_u8 *ip6, const sp_u8 *end, sp_u32 room, struc
 	return sp_fast_l4(ip6 + 40, end, p);
 }
 
-/* Reads the packet at data; frame_len: all of it, of which the bytes up to end lie there. 0: not one of the simple sort. */
-SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
+/*
+ * Reads the packet at data; frame_len: all of it, of which the bytes up to end lie there. 0: not one of the simple sort.
+ * It may be a SYN ACK, or have a FIN.
+ */
+SP_INLINE int sp_fast_parse(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
 {
 	if (data + SP_FAST_L3 > end || frame_len < SP_FAST_L3)
 		return 0;
@@ -130,6 +133,12 @@ SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len
 	if (data[12] == 0x86 && data[13] == 0xdd)
 		return sp_fast_ip6(data + SP_FAST_L3, end, frame_len - SP_FAST_L3, p);
 	return 0;
+}
+
+/* The same, neither of those. */
+SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
+{
+	return sp_fast_parse(data, end, frame_len, p) && !(p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN));
 }
 
 /*
@@ -171,7 +180,10 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	return sp_nat_turn((struct sp_alias *)f, p);
 }
 
-/* Would the pipeline come to the tracker with p, and that find nothing to learn but windows and counts? f is locked. */
+/*
+ * Would the pipeline come to the tracker with p, and that find nothing to learn but windows and counts? p has neither SYN
+ * nor FIN. f is locked.
+ */
 SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_flow *f, const struct sp_pkt *p)
 {
 	const sp_u32 phase = p->kind == SP_KIND_TCP ? SP_PHASE_TCP_ESTABLISHED : SP_PHASE_UDP_ANSWERED;

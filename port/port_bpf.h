@@ -489,71 +489,7 @@ SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 
 /* ---- the door --------------------------------------------------------------------------------------------------- */
 
-/*
- * What this CPU knows of an interface: for the rest of one tick of the kernel's clock (1 to 10 ms), and while the same
- * policy is in force. A hash map takes 28 ns to ask, the exact time 40.
- */
-struct sp_glance {
-	sp_u64 tick;
-	sp_u64 now_ns; /* when it was taken: good enough for what is idle for seconds */
-	sp_u32 ifindex;
-	sp_u32 generation;
-	sp_u8 zone, bare_ip, express, virtual;
-	sp_u8 pad_[4];
-};
-
-#define SP_GLANCES 64
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SP_GLANCES);
-	__type(key, sp_u32);
-	__type(value, struct sp_glance);
-} sp_glances SEC(".maps");
-
-/* NULL: the interface is not guarded. Under test all are one, see struct sp_test. */
-SP_INLINE struct sp_glance *sp_look(sp_u32 ifindex)
-{
-	struct sp_glance *g = SP_LOOKUP(sp_glances, ifindex % SP_GLANCES);
-	struct sp_config *c = sp_config_get();
-	const sp_u64 tick = bpf_jiffies64();
-	struct sp_iface *i;
-
-	if (!g || !c)
-		return NULL;
-	if (sp_test_mode) {
-		struct sp_test *t = SP_LOOKUP(sp_test, 0);
-
-		if (!t)
-			return NULL;
-		i = t->express ? bpf_map_lookup_elem(&sp_ifaces, &ifindex) : NULL;
-		g->now_ns = t->now_ns;
-		g->zone = i ? i->zone : t->zone;
-		g->express = t->express;
-		g->bare_ip = t->bare_ip;
-		g->generation = sp_generation(c, g->now_ns);
-		return g;
-	}
-	if (g->tick != tick || g->ifindex != ifindex || g->generation != sp_generation(c, g->now_ns)) {
-		i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
-		g->tick = tick;
-		g->ifindex = ifindex;
-		g->now_ns = bpf_ktime_get_boot_ns();
-		g->generation = sp_generation(c, g->now_ns);
-		g->zone = sp_iface_zone(i, g->now_ns);
-		g->bare_ip = i ? i->bare_ip : 0;
-		g->express = i ? sp_iface_express(i, g->now_ns) : 0;
-		g->virtual = i ? SP_READ(i->virtual) : 0;
-	}
-	return g->zone ? g : NULL;
-}
-
-SP_GLOBAL int sp_zone_of(sp_u32 ifindex)
-{
-	struct sp_glance *g = sp_look(ifindex);
-
-	return g ? g->zone : SP_ZONE_NONE;
-}
+#include "glance_bpf.h"
 
 /* Takes one from the events of this tick; two sorts, so that a flood of drops does not hide what passes. */
 SP_INLINE int sp_event_allowed(struct sp_state *s, sp_u64 now_ns, int drop)
