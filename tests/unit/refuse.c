@@ -178,7 +178,7 @@ static void numbers_of_a_reset(void **state)
 	}
 }
 
-/* core/proof.h: an acknowledgement of what he has not sent, from the port that he wants: he resets it (RFC 9293 3.10.7.3). */
+/* core/proof.h: an acknowledgement of what he has not sent, from the port he wants: he resets it (RFC 9293 3.10.7.3). */
 static void question_to_a_stranger(void **state)
 {
 	const struct sp_tcp in = { .sport = sp_hton16(40000), .dport = sp_hton16(22), .seq = sp_hton32(5), .off = 0xa0,
