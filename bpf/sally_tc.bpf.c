@@ -123,7 +123,7 @@ SP_INLINE int sp_fast_judge(struct sp_config *c, struct sp_state *s, struct sp_f
 	    SP_READ(f->ends) != (SP_END_OPEN | SP_END_OPEN << 4) : !(SP_READ(f->flags) & SP_FLOW_ANSWERED))
 		return SP_FAST_TRACK;
 	if (sp_lock_try_once(&f->lock)) {
-		reason = sp_fast_fits(c, s, f, p) && sp_fast_came(f, p, 0) ? sp_fast_record(f, p) : SP_R_NONE;
+		reason = sp_fast_fits(c, s, f, p, 0) ? sp_fast_record(f, p) : SP_R_NONE;
 		sp_flow_unlock(f);
 	}
 	return reason;

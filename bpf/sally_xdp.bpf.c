@@ -60,7 +60,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	if (!sp_lock_try_once(&f->lock))
 		return SP_FAST_NOT;
-	if (sp_fast_fits(c, s, f, p) && sp_fast_came(f, p, of ? of->note[SP_NOTE_SOURCE] : 0) &&
+	if (sp_fast_fits(c, s, f, p, of ? of->note[SP_NOTE_SOURCE] : 0) &&
 	    (!lane || (of && sp_fast_hop(ctx, f, p, &hop, of, data + SP_FAST_L3))))
 		reason = sp_fast_record(f, p);
 	if (reason && p->nat == SP_NAT_SRC && of && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))

@@ -181,27 +181,6 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 }
 
 /*
- * Would the pipeline come to the tracker with p, and that find nothing to learn but windows and counts? p has neither SYN
- * nor FIN. f is locked.
- */
-SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_flow *f, const struct sp_pkt *p)
-{
-	const sp_u32 phase = p->kind == SP_KIND_TCP ? SP_PHASE_TCP_ESTABLISHED : SP_PHASE_UDP_ANSWERED;
-	const sp_u32 flags = SP_READ(f->flags);
-	const int from_initiator = ((flags & SP_FLOW_FROM_1) != 0) == p->dir;
-
-	if (!sp_key_equal(&f->key, &p->key) || f->phase != phase || f->generation != p->generation)
-		return 0;
-	if ((flags & (SP_FLOW_ANSWERED | SP_FLOW_KILLED | SP_FLOW_IDLE)) != SP_FLOW_ANSWERED ||
-	    sp_is_overdue(c, s, phase, (sp_s64)(p->now_ns - f->seen_ns)))
-		return 0;
-	/* by a shift: who of the two sends is random, a branch on it is guessed wrong */
-	if ((((f->zone_from | (sp_u32)f->zone_to << 8) >> (from_initiator ? 0 : 8)) & 0xff) != p->zone || !f->zone_to)
-		return 0;
-	return p->kind != SP_KIND_TCP || f->ends == (SP_END_OPEN | SP_END_OPEN << 4);
-}
-
-/*
  * What is known of a conversation with one alias of ours, so that this need not be read: the address that it gives to the
  * sender << 32 | port << 16 | slot << 9 | its side << 8 | when its port was last told, in SP_TOLD_SHIFT of the boot clock.
  * 0: nothing. An engine may remember it beside a conversation, under its lock, and forgets it by sp_flow_placed().
@@ -218,11 +197,10 @@ SP_INLINE sp_u8 sp_source_told(sp_u64 now_ns)
 	return (sp_u8)(now_ns >> SP_TOLD_SHIFT);
 }
 
-/* The same from the alias itself. Conversation `flow` (index + 1) is locked. */
-SP_GLOBAL sp_u64 sp_source_of(sp_u32 flow)
+/* The same from the alias itself. f is locked. */
+SP_INLINE sp_u64 sp_source_read(struct sp_flow *f)
 {
-	struct sp_flow *f = sp_flow_at(flow - 1);
-	struct sp_alias *a = f && (f->flags & SP_FLOW_TRANSLATED) ? sp_alias_at(f->alias - 1) : SP_NULL;
+	struct sp_alias *a = f->flags & SP_FLOW_TRANSLATED ? sp_alias_at(f->alias - 1) : SP_NULL;
 	sp_u32 side, end, from_1;
 
 	if (!a || SP_READ(a->other) || (SP_READ(a->flags) & SP_ALIAS_FOREIGN))
@@ -235,17 +213,43 @@ SP_GLOBAL sp_u64 sp_source_of(sp_u32 flow)
 	       side << 8;
 }
 
-/* Did p come by the key that its side knows? source: what is known, or 0. f is locked and fits. */
-SP_INLINE int sp_fast_came(struct sp_flow *f, const struct sp_pkt *p, sp_u64 source)
+SP_GLOBAL sp_u64 sp_source_of(sp_u32 flow)
 {
-	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
-	const sp_u32 side = from_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER;
+	struct sp_flow *f = sp_flow_at(flow - 1);
 
-	if (p->hook != SP_HOOK_INGRESS)
-		return 1;
+	return f ? sp_source_read(f) : 0;
+}
+
+/* Which alias of f is that of `side`? Index + 1, or 0. source: what is known, or 0. */
+SP_INLINE sp_u32 sp_source_alias(const struct sp_flow *f, sp_u32 side, sp_u64 source)
+{
 	if (!source || !(f->flags & SP_FLOW_TRANSLATED))
-		return sp_alias_of(f, side) == p->via;
-	return p->via == (f->alias & -(sp_u32)(sp_source_side(source) == side));
+		return sp_alias_of(f, side);
+	return f->alias & -(sp_u32)(sp_source_side(source) == side);
+}
+
+/*
+ * Would the pipeline come to the tracker with p, and that find nothing to learn but windows and counts? p has neither SYN
+ * nor FIN. source: what is known of f's aliases, or 0. f is locked.
+ */
+SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_flow *f, const struct sp_pkt *p, sp_u64 source)
+{
+	const sp_u32 phase = p->kind == SP_KIND_TCP ? SP_PHASE_TCP_ESTABLISHED : SP_PHASE_UDP_ANSWERED;
+	const sp_u32 flags = SP_READ(f->flags);
+	const int from_initiator = ((flags & SP_FLOW_FROM_1) != 0) == p->dir;
+
+	if (!sp_key_equal(&f->key, &p->key) || f->phase != phase || f->generation != p->generation)
+		return 0;
+	if ((flags & (SP_FLOW_ANSWERED | SP_FLOW_KILLED | SP_FLOW_IDLE)) != SP_FLOW_ANSWERED ||
+	    sp_is_overdue(c, s, phase, (sp_s64)(p->now_ns - f->seen_ns)))
+		return 0;
+	/* by a shift: who of the two sends is random, a branch on it is guessed wrong */
+	if ((((f->zone_from | (sp_u32)f->zone_to << 8) >> (from_initiator ? 0 : 8)) & 0xff) != p->zone || !f->zone_to)
+		return 0;
+	if (p->kind == SP_KIND_TCP && f->ends != (SP_END_OPEN | SP_END_OPEN << 4))
+		return 0;
+	return p->hook != SP_HOOK_INGRESS ||
+	       sp_source_alias(f, from_initiator ? SP_ALIAS_INITIATOR : SP_ALIAS_RESPONDER, source) == p->via;
 }
 
 /* Judges it by its windows and records it, as sp_track() does. SP_R_NONE: it is not to pass, the pipeline says why. */
@@ -297,21 +301,26 @@ SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out
 							 (SP_READ(nat->slot[i].flags) & SP_SLOT_POOL));
 }
 
-/*
- * p goes on with the source that it got: its port is in use. What is refused tells nothing of it. Returns what may be
- * remembered. f is locked.
- */
+/* p is to go on with the source that it got: its port is in use. What is refused tells nothing of it. f is locked. */
+SP_INLINE void sp_fast_used(struct sp_flow *f, const struct sp_pkt *p)
+{
+	struct sp_alias *a = p->nat == SP_NAT_SRC ? sp_alias_at(f->alias - 1) : SP_NULL;
+
+	if (a)
+		sp_nat_used(a, p->now_ns);
+}
+
+/* The same for an engine that remembers: what may be remembered now. */
 SP_GLOBAL sp_u64 sp_source_tell(struct sp_pkt *p)
 {
 	struct sp_image_more *more = p ? sp_image_more(p->generation) : SP_NULL;
 	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
-	struct sp_alias *a = f ? sp_alias_at(f->alias - 1) : SP_NULL;
 	sp_u64 source;
 
-	if (!a)
+	if (!f)
 		return 0;
-	sp_nat_used(a, p->now_ns);
-	source = sp_source_of(p->flow);
+	sp_fast_used(f, p);
+	source = sp_source_read(f);
 	return !source || (more && (more->flags & SP_IMAGE_NAT_OPEN)) ? 0 : source | sp_source_told(p->now_ns);
 }
 

@@ -75,7 +75,7 @@ static inline int sp_plain_decide(struct sp_door *d, struct sp_engine *e, const 
 	p->generation = sp_generation(c, p->now_ns);
 	if (!sp_lock_try_once(&f->lock))
 		return SP_R_NONE;
-	if (sp_fast_fits(c, s, f, p) && sp_fast_came(f, p, 0))
+	if (sp_fast_fits(c, s, f, p, 0))
 		reason = sp_fast_record(f, p);
 	/* as if it had never been taken, if nothing has changed: the pipeline takes it next */
 	sp_unlock(&f->lock, SP_READ(f->lock) + (reason ? 1 : -1u));

@@ -51,10 +51,10 @@ static int fast(struct world *w, struct frame *f, struct sp_pkt *p, sp_u8 *zone)
 		return SP_R_NONE;
 	if (!sp_lock_try_once(&flow->lock))
 		return SP_R_NONE;
-	if (sp_fast_fits(c, s, flow, p) && sp_fast_came(flow, p, 0) && (!*zone || sp_fast_source(flow, p, *zone, 0)))
+	if (sp_fast_fits(c, s, flow, p, 0) && (!*zone || sp_fast_source(flow, p, *zone, 0)))
 		reason = sp_fast_record(flow, p);
-	if (reason && p->nat == SP_NAT_SRC)
-		sp_source_tell(p);
+	if (reason)
+		sp_fast_used(flow, p);
 	sp_flow_unlock(flow);
 	if (reason)
 		sp_fast_write(f->b, end, p, *zone != SP_ZONE_NONE);
