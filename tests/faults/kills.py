@@ -314,7 +314,7 @@ class Victim:
         return (f"{self.lab.kind} ({self.mode}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); "
                 f"guarded for {self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 "
                 f"arrived; "
-                f"conversations: {said} messages, {self.lost} lost, while clsact came or went")
+                f"conversations: {said} messages, {self.lost} lost, around {', '.join(OF_A_COMPUTER)}")
 
     def close(self):
         if hasattr(self, "talkers"):
