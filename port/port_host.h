@@ -180,8 +180,10 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return i < sp_host->t.config->capacity ? &sp_host->t.flows[i] : NULL;
 }
 
-/* Nothing beside it is kept natively. */
+/* Nothing beside it is kept natively, unless the including file does. */
+#ifndef sp_flow_placed
 #define sp_flow_placed(i) ((void)(i))
+#endif
 
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
 {

@@ -8,9 +8,19 @@
 
 #include "world.h"
 
+/* What is remembered of a conversation's translation, as beside the next hops in the kernel. */
+static sp_u64 notes[TABLE_CAPACITY];
+
+#define sp_flow_placed(i) (notes[i] = 0)
 #include "../../port/port_host.h"
 
 #include "../../core/fast.h"
+#include "../../host/door.h"
+
+void lane_begin(void)
+{
+	memset(notes, 0, sizeof(notes));
+}
 
 /* Where does it leave, by the lane? SP_ZONE_NONE: it has no need to, or may not. */
 static sp_u8 way_out(const struct world *w, const struct sp_flow *f, const struct sp_pkt *p)
@@ -37,6 +47,7 @@ static int fast(struct world *w, struct frame *f, struct sp_pkt *p, sp_u8 *zone)
 	sp_u8 *end = f->b + f->len;
 	int reason = SP_R_NONE;
 	struct sp_flow *flow;
+	sp_u64 *note;
 
 	p->now_ns = w->now_ns;
 	p->segs = 1;
@@ -51,10 +62,11 @@ static int fast(struct world *w, struct frame *f, struct sp_pkt *p, sp_u8 *zone)
 		return SP_R_NONE;
 	if (!sp_lock_try_once(&flow->lock))
 		return SP_R_NONE;
-	if (sp_fast_fits(c, s, flow, p, 0) && (!*zone || sp_fast_source(flow, p, *zone, 0)))
+	note = &notes[p->flow - 1];
+	if (sp_fast_fits(c, s, flow, p, *zone ? *note : 0) && (!*zone || sp_fast_source(flow, p, *zone, *note)))
 		reason = sp_fast_record(flow, p);
-	if (reason)
-		sp_fast_used(flow, p);
+	if (reason && p->nat == SP_NAT_SRC && (sp_u8)*note != sp_source_told(p->now_ns))
+		*note = sp_source_tell(p);
 	sp_flow_unlock(flow);
 	if (reason)
 		sp_fast_write(f->b, end, p, *zone != SP_ZONE_NONE);
@@ -121,8 +133,13 @@ static void meet(struct world *w, const struct frame *in, const struct frame *th
 	struct sp_engine_packet p = { .data = in->b, .len = in->len, .now_ns = w->now_ns, .zone = zone, .hook = hook,
 				      .out = out.b, .forwarded = from != SP_ZONE_NONE, .zone_from = from };
 	struct sp_engine_result s;
+	struct sp_door d;
+	int reason;
 
-	sp_engine_packet(w->lane, &p, NULL, &s);
+	/* as sp_engine_packet(), with the notes */
+	sp_door_open(&d, w->lane, &p);
+	reason = sp_passes_unread(&p) ? SP_R_FORWARDED : sp_process(&d.dev, &d.p);
+	sp_door_close(&d, w->lane, &p, reason, w->lane->counters, &s);
 	HOLDS(s.verdict == r->verdict && s.reason == r->reason && s.event == r->event, "%s, after the fast path %s",
 	      sp_reason_name(r->reason), sp_reason_name(s.reason));
 	HOLDS(r->verdict == SP_DROP || (s.rewritten == r->rewritten && (!s.rewritten || !memcmp(out.b, then->b, in->len))),

@@ -165,12 +165,18 @@ void table_check(const struct sp_engine *e)
 }
 
 /* How often a lock was taken is no part of what is there. */
-void table_same(const struct sp_engine *a, const struct sp_engine *b)
+void table_same(const struct sp_engine *a, const struct sp_engine *b, sp_u32 late_s)
 {
 	for (sp_u32 i = 0; i < TABLE_CAPACITY; i++) {
 		struct sp_flow x = a->t.flows[i], y = b->t.flows[i];
 
 		x.lock = y.lock = 0;
+		if (x.phase == SP_PHASE_ALIAS && y.phase == SP_PHASE_ALIAS) {
+			struct sp_alias *of = (struct sp_alias *)&x, *late = (struct sp_alias *)&y;
+
+			if (of->used - late->used <= late_s)
+				late->used = of->used;
+		}
 		HOLDS((x.phase == SP_PHASE_FREE && y.phase == SP_PHASE_FREE) || !memcmp(&x, &y, sizeof(x)),
 		      "entry %u: phases %u and %u, packets %u/%u and %u/%u", i, x.phase, y.phase, x.packets[0], x.packets[1],
 		      y.packets[0], y.packets[1]);

@@ -13,8 +13,8 @@ struct sp_engine *table_new(void);
 void table_fresh(struct sp_engine *e, sp_u32 flags, int translates);
 /* Counts are those of a recount, ports are used as often as they say, nothing is locked, no key is there twice. */
 void table_check(const struct sp_engine *e);
-/* Both hold the same conversations, and have counted the same. */
-void table_same(const struct sp_engine *a, const struct sp_engine *b);
+/* Both hold the same conversations, and have counted the same. In b a port may have been used so many seconds ago more. */
+void table_same(const struct sp_engine *a, const struct sp_engine *b, sp_u32 late_s);
 /* Nothing is left, in no cell. */
 void table_check_empty(const struct sp_engine *e);
 

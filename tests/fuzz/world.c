@@ -5,6 +5,7 @@
 #include "../../policy/compile.h"
 #include "world.h"
 
+#define TOLD_S 9 /* the lane tells of a port that it is used once in so long */
 #define START_NS (100000 * SP_NS_PER_S)
 
 static const sp_u8 me4[4] = { 192, 0, 2, 10 }, me_pool4[4] = { 192, 0, 2, 12 }, me_inside4[4] = { 10, 0, 0, 1 };
@@ -129,6 +130,7 @@ void world_begin(struct world *w, sp_u8 how)
 	table_fresh(e, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
 	table_fresh(lane, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
 	table_fresh(crowd, w->gateway ? SP_CONFIG_GATEWAY : 0, w->translates);
+	lane_begin();
 	crowd_begin(how & 8 ? 32 : 6);
 	world_sides(crowd);
 	world_sides(lane);
@@ -274,8 +276,8 @@ void world_check(struct world *w)
 {
 	crowd_go(w);
 	table_check(w->e);
-	table_same(w->e, w->lane);
-	table_same(w->e, w->crowd);
+	table_same(w->e, w->lane, TOLD_S);
+	table_same(w->e, w->crowd, 0);
 }
 
 void world_expire(struct world *w)

@@ -75,6 +75,7 @@ void world_sides(struct sp_engine *e); /* which networks are where; the outside'
 sp_u8 world_zone(const sp_u8 addr[16], sp_u8 family);
 
 /* ---- lane.c: the second engine; every step must be the same ---- */
+void lane_begin(void);
 void lane_pass(struct world *w, const struct passage *p);
 
 /* ---- crowd.c: the third engine; the same ---- */
