@@ -47,7 +47,8 @@ VARIANTS = {
     "sally express": (("sally", "nat off\n", "xdp", "--express"), True, False),
     "sally express, translating": (("sally", "", "xdp", "--express"), True, True),
 }
-NEW = ("plain forwarding", "nftables stateful", "nftables masquerade", "sally xdp", "sally express, translating")
+NEW = ("plain forwarding", "nftables stateful", "nftables masquerade", "sally xdp", "sally express",
+       "sally express, translating")
 ENGINE = ("sally xdp", "sally express", "sally express, translating")
 SMOKE = ("generator and drop", "XDP redirect, no state", "nftables masquerade", "sally express",
          "sally express, translating")
@@ -135,7 +136,7 @@ def established(name, flows, packets, bursts):
 
 
 def beginning(name):
-    row = Bed(VARIANTS[name][0], 1000000)
+    row = Bed(VARIANTS[name][0], 0, room=conntrack_room())  # as much as nftables has
     try:
         return [burst(row, f"run 1 new {NEW_FLOWS} 0")]
     finally:

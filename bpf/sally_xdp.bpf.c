@@ -5,11 +5,28 @@
 
 #include "../core/express.h"
 #include "../port/lane_bpf.h"
+#include "../port/precedent_bpf.h"
 #include "../port/shed_bpf.h"
 
 /* ---- the fast path ---------------------------------------------------------------------------------------------------- */
 
 #define SP_FAST_NOT (-1) /* nothing was changed: the whole pipeline has to look */
+#define SP_FAST_NEW (-2) /* the same, of a packet that was read and belongs to no conversation */
+
+/*
+ * Is the frame for the very interface where it came in? The stack drops those for others (which an interface sees
+ * that listens to all), gives those for all to whoever wants them, and those for another address of the same card
+ * to another interface.
+ */
+SP_INLINE int sp_is_to(const struct sp_glance *g, const sp_u8 *data, const sp_u8 *end)
+{
+	sp_u16 to[3];
+
+	if (data + SP_MAC > end)
+		return 0;
+	__builtin_memcpy(to, data, SP_MAC);
+	return !((to[0] ^ g->mac[0]) | (to[1] ^ g->mac[1]) | (to[2] ^ g->mac[2])) || sp_test_mode;
+}
 
 /* Where does p leave, if it may take the lane? Its conversation f is locked. */
 SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop,
@@ -20,6 +37,19 @@ SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *
 	return p->hop_limit > 1 && note && !sp_others_translate(p->now_ns) &&
 	       sp_hop_read(note, sp_routes_now(ctx, p->family), sp_service(ip, p->family), p, hop) &&
 	       sp_fast_source(f, p, hop->zone, SP_READ(of->note[SP_NOTE_SOURCE]));
+}
+
+/* p was let in, and goes on by that hop. What XDP has to do with it. */
+SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, const struct sp_hop_seen *hop)
+{
+	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	sp_fast_write(data, end, p, 1);
+	sp_count(SP_R_EXPRESS, p);
+	if (data + 2 * SP_MAC > end)
+		return XDP_DROP;
+	__builtin_memcpy(data, hop->macs, 2 * SP_MAC);
+	return (int)bpf_redirect(hop->ifindex, 0);
 }
 
 /* The common packet, from the driver to the driver. SP_FAST_NOT, or what XDP has to do with it. */
@@ -46,9 +76,9 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	f = sp_fast_find(c, s, p);
 	if (!f)
-		return SP_FAST_NOT;
+		return p->flow ? SP_FAST_NOT : SP_FAST_NEW;
 	/* what is for this machine itself needs no way out */
-	lane = g->express && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
+	lane = g->express && sp_is_to(g, data, end) && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
 	       SP_READ(f->zone_from) != SP_ZONE_SELF;
 	if (lane)
 		of = SP_LOOKUP(sp_hop_of, p->flow - 1);
@@ -69,14 +99,10 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	if (reason == SP_R_NONE)
 		return SP_FAST_NOT;
 	sp_count((sp_u32)reason, p);
-	sp_fast_write(data, end, p, (sp_u32)lane);
-	if (!lane)
-		return XDP_PASS;
-	sp_count(SP_R_EXPRESS, p);
-	if (data + 2 * SP_MAC > end)
-		return XDP_DROP;
-	__builtin_memcpy(data, hop.macs, 2 * SP_MAC);
-	return (int)bpf_redirect(hop.ifindex, 0);
+	if (lane)
+		return sp_fast_send(ctx, p, &hop);
+	sp_fast_write(data, end, p, 0);
+	return XDP_PASS;
 }
 
 /* ---- the lane for what the pipeline has let in ------------------------------------------------------------------------ */
@@ -93,16 +119,55 @@ SP_INLINE int sp_express_reverse(struct xdp_md *ctx, struct sp_pkt *p)
 	return filter == 1 ? out == (int)ctx->ingress_ifindex : out > 0;
 }
 
-/* The express lane: what the kernel's route and neighbour say, this does. XDP_PASS: the stack has to look at it. */
-SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
+/*
+ * A packet that sp_fast_in() has read and that belongs to no conversation: begins one, if another one began in the
+ * same way a moment ago. SP_FAST_NOT, or what XDP has to do with it.
+ */
+SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
+{
+	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	struct sp_precedent *q;
+	struct sp_hop_seen hop;
+	sp_u32 reason;
+
+	if (!g || !p || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell())
+		return SP_FAST_NOT;
+	if (p->kind != SP_KIND_UDP || p->hop_limit <= 1 || g->virtual ||
+	    data + SP_FAST_L3 + 20 > end || sp_fast_doubts(data, end, p) || sp_others_translate(p->now_ns))
+		return SP_FAST_NOT;
+	q = sp_precedent_of(p, ctx->ingress_ifindex);
+	if (!q || !sp_hop_read(q->note, sp_routes_now(ctx, p->family), sp_service(data + SP_FAST_L3, p->family), p, &hop) ||
+	    hop.zone != q->zone_to || !sp_checksum_good(ctx, p))
+		return SP_FAST_NOT;
+	sp_fast_fresh(p, ctx->ingress_ifindex, q->line, q->zone_to, q->note);
+	reason = q->reason;
+	if (sp_flow_insert(p) != SP_R_NONE)
+		return SP_FAST_NOT;
+	sp_count(reason, p);
+	if (sp_is_watched(p->now_ns)) /* its line has no log */
+		sp_tell(p, reason);
+	sp_sweep_new(p->hash, p->now_ns);
+	sp_express_leaves(p, hop.ifindex, hop.zone);
+	return sp_express_source(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
+}
+
+/*
+ * The express lane: what the kernel's route and neighbour say. 1: p, which was let in for that reason, may leave as they do,
+ * and its fields say where. 0: the stack has to look at it.
+ */
+SP_GLOBAL int sp_express_way(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason)
 {
 	const sp_u32 routes = p && sp_routes_tell() ? sp_routes_now(ctx, p->family) : 0; /* before they are asked */
+	struct sp_glance *in = sp_look(ctx->ingress_ifindex), *out;
 	struct bpf_fib_lookup fib = {};
-	struct sp_glance *out;
 	sp_u8 head[4];
+	int begins;
 
-	if (!p || sp_load(ctx, SP_FAST_L3, head, 4))
-		return XDP_PASS;
+	if (!p || !in || !sp_is_simple(p) || !sp_is_to(in, (void *)(long)ctx->data, (void *)(long)ctx->data_end) ||
+	    sp_load(ctx, SP_FAST_L3, head, 4))
+		return 0;
 	fib.ifindex = ctx->ingress_ifindex;
 	fib.l4_protocol = p->proto;
 	fib.sport = p->sport.raw;
@@ -121,23 +186,32 @@ SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p)
 		__builtin_memcpy(fib.ipv6_dst, &p->dst, 16);
 	}
 	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS)
-		return XDP_PASS; /* for this machine, no neighbour yet, no route, too big, ... */
+		return 0; /* for this machine, no neighbour yet, no route, too big, ... */
 	out = sp_look(fib.ifindex);
 	if (!out || !out->express || fib.ifindex == ctx->ingress_ifindex || !sp_express_reverse(ctx, p))
-		return XDP_PASS;
-	p->zone_out = out->zone;
-	p->hook = SP_HOOK_EGRESS;
-	p->forwarded = 1;
-	if (!sp_express_source(ctx, p))
-		return XDP_PASS;
+		return 0;
+	begins = p->event == SP_EVENT_NEW;
+	if (begins && p->zone_to != out->zone)
+		return 0; /* it was permitted to go elsewhere: the route has just changed */
+	/* an order of its line must be asked each time, a receiver that is known by our address was looked for */
+	begins = begins && p->proto == SP_PROTO_UDP && !p->nat && sp_order_none(p->generation, p->line);
+	sp_express_leaves(p, fib.ifindex, out->zone);
+	__builtin_memcpy(p->macs, fib.dmac, SP_MAC);
+	__builtin_memcpy(p->macs + SP_MAC, fib.smac, SP_MAC);
 	if (sp_hop_learn(p, &fib, routes, sp_service(head, p->family)))
-		return XDP_PASS;
-	/* from here on it is changed; it can not be given to the stack any more */
-	if ((p->nat && sp_rewrite(ctx, p)) || sp_express_hop(ctx, p) || sp_put(ctx, 0, fib.dmac, SP_MAC) ||
-	    sp_put(ctx, SP_MAC, fib.smac, SP_MAC))
+		return 0;
+	if (begins && p->note && sp_routes_tell() && !sp_routes_by_rules(ctx, p->family))
+		sp_precedent_set(p, ctx->ingress_ifindex, reason);
+	return 1;
+}
+
+/* From here on it is changed; it can not be given to the stack any more. */
+SP_GLOBAL int sp_express_send(struct xdp_md *ctx, struct sp_pkt *p)
+{
+	if (!p || (p->nat && sp_rewrite(ctx, p)) || sp_express_hop(ctx, p) || sp_put(ctx, 0, p->macs, 2 * SP_MAC))
 		return XDP_DROP;
 	sp_count(SP_R_EXPRESS, p);
-	return (int)bpf_redirect(fib.ifindex, 0);
+	return (int)bpf_redirect(p->ifindex, 0);
 }
 
 SEC("xdp.frags")
@@ -147,6 +221,8 @@ int sp_xdp_in(struct xdp_md *ctx)
 	struct sp_pkt *p;
 	sp_u32 reason;
 
+	if (done == SP_FAST_NEW)
+		done = sp_fast_begin(ctx);
 	if (done != SP_FAST_NOT)
 		return done;
 	if (sp_shed_xdp(ctx))
@@ -159,12 +235,14 @@ int sp_xdp_in(struct xdp_md *ctx)
 	reason = sp_serve(ctx, p);
 	if (sp_reason_drops(reason))
 		return sp_refuse_xdp(ctx, p, reason);
-	if (!p->express || !sp_is_simple(p) || sp_others_translate(p->now_ns))
+	if (!p->express || sp_others_translate(p->now_ns))
 		return XDP_PASS;
 	/* a checksum that hardware was to finish (a virtual link) stays unfinished when it is redirected */
 	if (p->nat ? p->unfinished : sp_unfinished(ctx, p))
 		return XDP_PASS;
-	return sp_express(ctx, p);
+	if (!sp_express_way(ctx, p, reason) || !sp_express_source(ctx, p))
+		return XDP_PASS;
+	return sp_express_send(ctx, p);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

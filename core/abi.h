@@ -162,6 +162,8 @@ struct sp_flow {
 _Static_assert(sizeof(struct sp_flow) == 128, "budget: 128 bytes a conversation");
 _Static_assert(__builtin_offsetof(struct sp_flow, peer) == 64, "second cache line");
 
+#define SP_TOLD_SHIFT 33 /* of the boot clock, 9 s: only `nat open` asks how long a port is unused, and then it is 30 */
+
 enum sp_alias_side {
 	SP_ALIAS_INITIATOR = 0, /* the key as the initiator knows it: destination translation */
 	SP_ALIAS_RESPONDER = 1, /* the key as the responder knows it: source translation */
@@ -195,7 +197,7 @@ struct sp_alias {
 	sp_u32 port; /* struct sp_port that it uses: index + 1; 0: none */
 	sp_u32 born_s; /* of the conversation */
 	sp_u32 slot; /* of struct sp_nat_addrs whose address it uses, + 1; 0: none */
-	sp_u32 used; /* when a packet was last given its address: boot clock >> 30 */
+	sp_u32 used; /* when a packet was last given its address: boot clock >> 30; on the fast path within SP_TOLD_SHIFT */
 	sp_u32 pad_[12];
 };
 _Static_assert(sizeof(struct sp_alias) == 128, "as large as a conversation");
@@ -292,7 +294,7 @@ struct sp_iface {
 	sp_u8 express; /* U  1: packets may be redirected to it, without the stack */
 	sp_u8 virtual; /* K  1: the last packet from it that told (see sp_unfinished()) had an unfinished checksum */
 	sp_u8 express_back; /* U  express, once a trial has ended unconfirmed */
-	sp_u8 pad_[6];
+	sp_u8 mac[6]; /* U  its hardware address: frames for another one never take the express lane; 0: not known */
 };
 
 /* Why an interface is in its zone. */

@@ -247,6 +247,16 @@ SP_GLOBAL int sp_sweep(sp_u64 now_ns, sp_u32 words)
 	return 0;
 }
 
+/*
+ * A conversation has begun, of which that is the hash: four ways for each, thirty-two at once for one in eight of
+ * them. The hash is keyed: nobody can choose conversations that are never the eighth.
+ */
+SP_INLINE void sp_sweep_new(sp_u64 hash, sp_u64 now_ns)
+{
+	if (!(hash >> 40 & (SP_SWEEP_EACH - 1)))
+		sp_sweep(now_ns, SP_SWEEP_EACH);
+}
+
 /* At the door: one CPU sweeps in each tick; after a silence what was not swept meanwhile, up to a bound. */
 SP_INLINE void sp_sweep_timed(struct sp_state *s, sp_u64 now_ns)
 {

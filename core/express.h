@@ -7,19 +7,28 @@
 #ifndef SP_CORE_EXPRESS_H
 #define SP_CORE_EXPRESS_H
 
+#include "addr.h"
 #include "nat.h"
 #include "rewrite.h"
 
+/* Is a one of many, or of this link only? A router does not pass such packets on (RFC 1812 5.3.7, RFC 4291 2.5.6, 2.7). */
+SP_INLINE int sp_is_near(const struct sp_addr *a, sp_u8 family)
+{
+	return family == SP_IPV4 ? a->b[0] >= 224 || a->b[0] == 0 : a->b[0] == 0xff || sp_is_link_local6(a) || sp_is_zero(a);
+}
+
 /*
- * Is p, which has been let in, simple: a whole packet of an answered conversation that goes on, with neither options nor
- * VLAN tags, and time to live?
+ * Is p, which has been let in, simple: a whole packet of a conversation, with neither options nor VLAN tags, and
+ * time to live? A SYN takes the stack, where others may want to change what it offers (the segment size); so does
+ * SCTP, whose checksum may be unfinished in a way that can not be seen.
  */
 SP_INLINE int sp_is_simple(const struct sp_pkt *p)
 {
 	const sp_u32 head = p->family == SP_IPV4 ? 20 : 40;
 
-	return p->goes_on && !p->is_frag && !p->foreign && p->hop_limit > 1 && p->l3_off == 14 && p->l4_off == 14 + head &&
-	       !(p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN | SP_TCP_RST));
+	return p->flow && p->kind != SP_KIND_ERROR && p->proto != SP_PROTO_SCTP && !sp_is_near(&p->src, p->family) &&
+	       !sp_is_near(&p->dst, p->family) && !p->is_frag && !p->foreign && p->hop_limit > 1 && p->l3_off == 14 &&
+	       p->l4_off == 14 + head && !(p->tcp_flags & SP_TCP_SYN);
 }
 
 /* Does nobody else translate its conversation? To be asked before sp_nat_known(), which takes that for settled. */
@@ -37,6 +46,15 @@ SP_INLINE int sp_is_ours(const struct sp_flow *f)
 	return 1;
 }
 
+/* p leaves by that interface of zone `zone`. */
+SP_INLINE void sp_express_leaves(struct sp_pkt *p, sp_u32 ifindex, sp_u8 zone)
+{
+	p->ifindex = ifindex;
+	p->zone_out = zone;
+	p->hook = SP_HOOK_EGRESS;
+	p->forwarded = 1;
+}
+
 /*
  * p leaves by an interface of zone p->zone_out: whom does the receiver know it as? 1: p->nat says; 0: the stack has to look.
  * p->forwarded is set, the hook is egress.
@@ -50,12 +68,11 @@ SP_GLOBAL int sp_express_source(sp_dev *dev, struct sp_pkt *p)
 	p->nat = SP_NAT_UNTOUCHED;
 	if (p->family != SP_IPV4 || !sp_nat_get())
 		return 1;
-	/* what came from the outside needs no other source but by hairpin, which has an alias */
-	if (!(SP_READ(f->flags) & SP_FLOW_TRANSLATED))
-		return p->zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || !sp_nat_wants(p, f);
-	if (sp_nat_known(p) != SP_R_FORWARDED)
-		return 0;
-	return sp_nat_is_mine(dev, p);
+	/* mostly without a lock; what comes from the outside gets another source by hairpin only, and then has an alias */
+	if (!(SP_READ(f->flags) & SP_FLOW_TRANSLATED) &&
+	    (p->zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || !sp_nat_wants(p, f)))
+		return 1;
+	return sp_nat_source(dev, p) == SP_R_FORWARDED;
 }
 
 /* One hop further: RFC 1812 5.3.1, RFC 8200 3. Nonzero: the packet is not all there. */

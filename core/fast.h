@@ -20,6 +20,7 @@
 #include "track.h"
 
 #define SP_FAST_L3 14 /* where it expects the IP header: behind an Ethernet header without tags */
+#define SP_FAST_SWEEPS 0xffffffffu /* p->flow: not looked for, the packet has to do the sweeping */
 
 SP_INLINE int sp_fast_tcp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
 {
@@ -142,8 +143,8 @@ SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len
 }
 
 /*
- * The conversation of p, of which no lock is held; SP_NULL: none that is plain. An alias turns p, as in the pipeline. Sets
- * flow, via, nat and what goes with them.
+ * The conversation of p, of which no lock is held; SP_NULL: none that is plain; p->flow is 0 if there is none at
+ * all. An alias turns p, as in the pipeline. Sets flow, via, nat and what goes with them.
  */
 SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p)
 {
@@ -152,6 +153,7 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	struct sp_flow *f;
 	sp_u32 at;
 
+	p->flow = SP_FAST_SWEEPS;
 	p->via = 0;
 	p->nat = SP_NAT_UNTOUCHED;
 	if (SP_READ(s->tick) != (sp_u32)(p->now_ns >> SP_TICK_SHIFT))
@@ -185,7 +187,6 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
  * sender << 32 | port << 16 | slot << 9 | its side << 8 | when its port was last told, in SP_TOLD_SHIFT of the boot clock.
  * 0: nothing. An engine may remember it beside a conversation, under its lock, and forgets it by sp_flow_placed().
  */
-#define SP_TOLD_SHIFT 33 /* 9 s: only `nat open` asks how long a port is unused, and then nothing is remembered */
 
 SP_INLINE sp_u32 sp_source_side(sp_u64 source)
 {
@@ -322,6 +323,24 @@ SP_GLOBAL sp_u64 sp_source_tell(struct sp_pkt *p)
 	sp_fast_used(f, p);
 	source = sp_source_read(f);
 	return !source || (more && (more->flags & SP_IMAGE_NAT_OPEN)) ? 0 : source | sp_source_told(p->now_ns);
+}
+
+/*
+ * p, which was read but belongs to no conversation, is to begin one by `line`, from its zone to zone_to: everything that the
+ * parser and the policy would have said of such a packet.
+ */
+SP_INLINE void sp_fast_fresh(struct sp_pkt *p, sp_u32 ifindex, sp_u16 line, sp_u8 zone_to, sp_u64 note)
+{
+	p->ifindex = ifindex;
+	p->line = line;
+	p->zone_to = zone_to;
+	p->note = note;
+	p->order_flags = 0;
+	p->bare_ip = p->unfinished = p->virtual = p->keeps = p->foreign = p->ask = p->side = p->flip = 0;
+	p->icmp_type = p->icmp_code = p->is_frag = p->frag_more = p->goes_on = 0;
+	p->wscale = SP_WSCALE_NONE;
+	p->slot = p->port_at = 0;
+	p->event = SP_EVENT_NEW;
 }
 
 /* Two bytes at `off`; SP_NULL: they are not there. The verifier must see the bound on the very register that is used. */

@@ -144,7 +144,8 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 			  sp_u32 *b, int *held, int *why)
 {
 	/* an alias is no conversation that waits: its own has been admitted */
-	const int admitted = p->slot ? SP_ADMIT_ROOM : sp_admit(p), waiting_full = admitted == SP_ADMIT_INSTEAD;
+	const int admitted = p->slot || sp_waiting_few(c, s, p) ? SP_ADMIT_ROOM : sp_admit(p);
+	const int waiting_full = admitted == SP_ADMIT_INSTEAD;
 	int way = 0;
 
 	*held = 0;
@@ -218,7 +219,8 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	if (!p || !c || !s)
 		return SP_R_TABLE_FULL;
 	sp_place(&where, p->hash, c->sets);
-	if (!sp_lock(SP_LOCK_SET, where.set[0]))
+	set = sp_set_at(where.set[0]);
+	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;
 	at = sp_flow_find(p);
 	if (at) {
@@ -249,7 +251,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 		p->via = at + 1;
 	} else {
 		sp_flow_fill(f, p);
-		sp_flow_placed(at);
+		sp_flow_placed(at, p);
 		sp_begin(c, s, f, p);
 		p->flow = at + 1;
 	}

@@ -72,7 +72,7 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 				SP_WRITE(first->other, p->via);
 			else
 				reason = SP_R_BUSY;
-			sp_flow_placed(p->flow - 1);
+			sp_flow_placed(p->flow - 1, SP_NULL);
 		} else {
 			a->born_s = f->born_s;
 			SP_WRITE(f->alias, p->via);
@@ -189,7 +189,7 @@ SP_GLOBAL int sp_nat_leave(struct sp_pkt *p)
 		return 0; /* the next packet says so again */
 	if (SP_READ(a->phase) == SP_PHASE_ALIAS && SP_READ(a->flow) == at) {
 		SP_WRITE(a->flags, a->flags | SP_ALIAS_FOREIGN);
-		sp_flow_placed(at - 1);
+		sp_flow_placed(at - 1, SP_NULL);
 	}
 	sp_flow_unlock(f);
 	return 1;
@@ -367,6 +367,27 @@ SP_INLINE int sp_nat_wants(const struct sp_pkt *p, const struct sp_flow *f)
 	return sp_is_private4(p->src.w32[0]) && !(more && (more->flags & SP_IMAGE_NAT_OFF));
 }
 
+SP_INLINE sp_u32 sp_nat_second(sp_u64 now_ns)
+{
+	return (sp_u32)(now_ns >> 30); /* about */
+}
+
+/* Is the address that p's sender gets still this machine's, as far as that has to be asked? */
+SP_INLINE int sp_nat_is_mine(sp_dev *dev, struct sp_pkt *p)
+{
+	struct sp_nat_addrs *nat = sp_nat_get();
+	sp_u32 i = p->ask - 1u;
+
+	if (!p->ask)
+		return 1;
+	if (!sp_is_mine(dev, p))
+		return 0; /* the next packet asks again */
+	SP_OPAQUE(i);
+	if (nat && i < SP_NAT_SLOTS)
+		SP_WRITE(nat->asked[i], sp_nat_second(p->now_ns));
+	return 1;
+}
+
 /* With the first packet that leaves: the address and port by which the responder will know p's sender. */
 SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 {
@@ -387,7 +408,9 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 	p->new4 = SP_READ(nat->slot[i].addr);
 	p->port_at = 0;
 	/* user space may be dead and not know that the address is gone */
-	if (!p->new4 || (!(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL) && !sp_is_mine(dev, p)))
+	if (SP_READ(nat->asked[i]) != sp_nat_second(p->now_ns) && !(SP_READ(nat->slot[i].flags) & SP_SLOT_POOL))
+		p->ask = (sp_u8)slot;
+	if (!p->new4 || !sp_nat_is_mine(dev, p))
 		return SP_R_NAT_ADDRESS;
 	if (sp_nat_proto(p)) {
 		p->keeps = !p->key.query && sp_port_forwarded(p, sp_ntoh16(p->sport)) && sp_forwards_back(p);
@@ -401,11 +424,6 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
 	return SP_R_NONE;
 }
 
-SP_INLINE sp_u32 sp_nat_second(sp_u64 now_ns)
-{
-	return (sp_u32)(now_ns >> 30); /* about */
-}
-
 /* A packet takes alias a: tells its port, about once a second. */
 SP_INLINE void sp_nat_used(struct sp_alias *a, sp_u64 now_ns)
 {
@@ -413,22 +431,6 @@ SP_INLINE void sp_nat_used(struct sp_alias *a, sp_u64 now_ns)
 		return;
 	a->used = sp_nat_second(now_ns);
 	sp_port_sent(a->port, now_ns);
-}
-
-/* Is the address that p's sender gets still this machine's, as far as that has to be asked? */
-SP_INLINE int sp_nat_is_mine(sp_dev *dev, struct sp_pkt *p)
-{
-	struct sp_nat_addrs *nat = sp_nat_get();
-	sp_u32 i = p->ask - 1u;
-
-	if (!p->ask)
-		return 1;
-	if (!sp_is_mine(dev, p))
-		return 0; /* the next packet asks again */
-	SP_OPAQUE(i);
-	if (nat && i < SP_NAT_SLOTS)
-		SP_WRITE(nat->asked[i], sp_nat_second(p->now_ns));
-	return 1;
 }
 
 #define SP_NAT_MISSING (-1)

@@ -73,6 +73,8 @@ struct sp_pkt {
 
 	/* filled in by the table */
 	sp_u32 flow; /* index of the entry + 1 */
+	sp_u64 note; /* the port's: goes with the conversation that the packet begins */
+	sp_u8 macs[12]; /* the port's: of the next hop, as they stand in a frame */
 
 	/* translation (nat.h): src, dst, sport, dport and key are then those of the real ends */
 	sp_u32 via; /* index + 1 of the alias by which the conversation was found */

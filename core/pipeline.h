@@ -10,7 +10,7 @@
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i), sp_meter_at(i)
- *   sp_flow_placed(i)                entry i, which is locked, becomes another conversation, or has other aliases
+ *   sp_flow_placed(i, p)             entry i, which is locked, becomes p's conversation; p is SP_NULL: it has other aliases
  *   sp_image_at(slot, line)          a line of the compiled policy; SP_NULL: there is none
  *   sp_nat_get(), sp_port_at(i)      this machine's addresses at the outside (SP_NULL: nothing is translated), its ports
  *   sp_listens(dev, p, port)         does this machine itself use that port (host order), against p's destination?
@@ -383,7 +383,7 @@ SP_INLINE int sp_decide(sp_dev *dev, struct sp_pkt *p, struct sp_state *s, int r
 	if (sp_reason_drops((sp_u32)reason))
 		p->event = SP_EVENT_DROP;
 	if (p->event == SP_EVENT_NEW)
-		sp_sweep(p->now_ns, 1);
+		sp_sweep_new(p->hash, p->now_ns);
 	return reason;
 }
 

@@ -229,22 +229,26 @@ SP_GLOBAL sp_u32 sp_port_claim(sp_dev *dev, struct sp_pkt *p)
 	struct sp_config *c = sp_config_get();
 	struct sp_port *home;
 	struct sp_sip s;
-	sp_u32 got;
+	sp_u32 got, displaced;
 
 	if (!p || !c)
 		return 0;
 	p->base = sp_port_base(p->slot, sp_nat_proto(p));
-	sp_sip_init(&s, c->secret);
-	sp_sip_word(&s, (sp_u64)p->src.w32[0] << 32 | (sp_u64)p->key.proto << 16 | p->sport.raw);
-	p->draw = sp_sip_end(&s, 8);
 	home = sp_port_at(p->base + sp_ntoh16(p->sport));
 	if (!home)
 		return 0;
-	got = sp_port_try(dev, p, 0, 0);
-	if (!got && SP_READ(home->displaced))
+	displaced = SP_READ(home->displaced) != 0;
+	got = sp_port_try(dev, p, 0, !displaced); /* who has another port holds that one */
+	if (got)
+		return got;
+	sp_sip_init(&s, c->secret);
+	sp_sip_word(&s, (sp_u64)p->src.w32[0] << 32 | (sp_u64)p->key.proto << 16 | p->sport.raw);
+	p->draw = sp_sip_end(&s, 8);
+	if (displaced) {
 		got = sp_port_seek(dev, p, 0);
-	if (!got)
-		got = sp_port_try(dev, p, 0, 1);
+		if (!got)
+			got = sp_port_try(dev, p, 0, 1);
+	}
 	return got ? got : sp_port_seek(dev, p, 1);
 }
 

@@ -146,6 +146,14 @@ SP_GLOBAL int sp_shed(struct sp_pkt *p)
 	       sp_budget_spent(&s->spare_due_ns, p->now_ns, SP_SPARE_EVERY_NS, SP_SPARE_BURST) && !sp_proven(p, 0);
 }
 
+/* Do so few wait for an answer that everybody may begin? */
+SP_INLINE int sp_waiting_few(struct sp_config *c, struct sp_state *s, const struct sp_pkt *p)
+{
+	const sp_u32 waiting = SP_READ(s->count[SP_CLASS_UNANSWERED]);
+
+	return waiting <= SP_READ(c->unanswered_max) / 2 && waiting < sp_mark(c, p);
+}
+
 /* May p begin a conversation? enum sp_admit. What it may not only goes by how many wait for an answer. */
 SP_GLOBAL int sp_admit(struct sp_pkt *p)
 {
@@ -159,7 +167,7 @@ SP_GLOBAL int sp_admit(struct sp_pkt *p)
 	most = SP_READ(c->unanswered_max);
 	waiting = SP_READ(s->count[SP_CLASS_UNANSWERED]);
 	mark = sp_mark(c, p);
-	if (waiting <= most / 2 && waiting < mark)
+	if (sp_waiting_few(c, s, p))
 		return SP_ADMIT_ROOM;
 	asks = p->zone == SP_ZONE_OUTSIDE && p->kind == SP_KIND_TCP;
 	had = waiting > most / 2 ? sp_source_count(sp_source_cells(c, &p->src, p->family)) : 0;

@@ -38,9 +38,9 @@
  * COUNTS. state.count[class] and the sketch change with the conversation's phase, under its lock, by atomic adds;
  * their sum over all CPUs is exact when nobody is in between.
  *
- * EXPIRY needs nobody: a stale conversation is not found, is recycled by whoever wants its way, and is swept: four
- * ways for each new conversation, 512 ways each 17 ms, empty sets aside: all of a full table for 4 million in some two
- * minutes, if packets come; after a silence a packet makes up for at most four times 17 ms.
+ * EXPIRY needs nobody: a stale conversation is not found, is recycled by whoever wants its way, and is swept: on
+ * average four ways for each new conversation, 512 ways each 17 ms, empty sets aside: all of a full table for 4
+ * million in some two minutes, if packets come; after a silence a packet makes up for at most four times 17 ms.
  *
  * LIMITS. 28 ways and two choices: at 90 % of the capacity an insertion finds no way less than once in 10,000 times
  * (a unit test measures it). Capacity at most 2^32 / 128 conversations.
@@ -64,6 +64,7 @@
 #define SP_ROOMY 10 /* free ways in the first set that make the second not worth a look */
 #define SP_SHARE_MIN 32 /* unanswered conversations that every source may have */
 #define SP_GRACE_NS (2 * SP_NS_PER_S) /* an unanswered conversation is not recycled before it had so long to be answered */
+#define SP_SWEEP_EACH 8 /* for one in so many conversations that begin, as many words */
 #define SP_SWEEP_WORDS 128 /* four ways each, per tick; an empty set counts as one */
 #define SP_SWEEP_MOST (4 * SP_SWEEP_WORDS) /* at once, after a silence */
 #define SP_TICK_SHIFT 24

@@ -41,6 +41,7 @@ struct sp_link {
 	sp_u8 named; /* enum sp_named: why it is in that zone */
 	sp_u8 zone_was, named_was; /* of a plan: what they are now */
 	sp_u8 stays; /* of a plan: the rule of the default route does not change it */
+	sp_u8 mac[6]; /* hardware address of an Ethernet interface; else 0 */
 	sp_u8 xdp; /* ingress is judged at XDP */
 	sp_u8 express; /* the express lane may lead to it */
 	sp_u8 express_was; /* of a plan: what it is now */

@@ -215,10 +215,17 @@ int sp_lane_renew(const struct sp_lane_round *r, int fd_ifaces, struct sp_link *
 		return 0;
 	l->xdp = iface.xdp;
 	can = (r->wanted || r->wanted_back) && sp_lane_can(l);
-	if (iface.express == (r->wanted && can) && iface.express_back == (r->wanted_back && can))
-		return 0;
+	if (iface.express == (r->wanted && can) && iface.express_back == (r->wanted_back && can)) {
+		if (!can || !memcmp(iface.mac, l->mac, sizeof(iface.mac)))
+			return 0;
+		/* not worth a word: until now its packets took the stack */
+		memcpy(iface.mac, l->mac, sizeof(iface.mac));
+		return bpf_map_update_elem(fd_ifaces, &key, &iface, BPF_EXIST) ?
+			sp_err_errno(err, -errno, "can not change an interface's hardware address") : 0;
+	}
 	iface.express = r->wanted && can;
 	iface.express_back = r->wanted_back && can;
+	memcpy(iface.mac, l->mac, sizeof(iface.mac));
 	if (bpf_map_update_elem(fd_ifaces, &key, &iface, BPF_EXIST))
 		return sp_err_errno(err, -errno, "can not change whether an interface takes the express lane");
 	l->express = iface.express;

@@ -44,6 +44,7 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 				  .named = l->named, .express = l->express, .express_back = l->express };
 	sp_u32 key = (sp_u32)l->ifindex;
 
+	memcpy(iface.mac, l->mac, sizeof(iface.mac));
 	return bpf_map_update_elem(g->fd_ifaces, &key, &iface, BPF_ANY) ?
 		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
 }

@@ -105,6 +105,8 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 	if (at.a[IFLA_IFNAME])
 		snprintf(l->name, sizeof(l->name), "%s", mnl_attr_get_str(at.a[IFLA_IFNAME]));
 	link_kind(l, m->ifi_type);
+	if (at.a[IFLA_ADDRESS] && mnl_attr_get_payload_len(at.a[IFLA_ADDRESS]) == sizeof(l->mac))
+		memcpy(l->mac, mnl_attr_get_payload(at.a[IFLA_ADDRESS]), sizeof(l->mac));
 	info = at.a[IFLA_LINKINFO];
 	/* interfaces in a VRF keep their own addresses and are judged themselves */
 	l->is_port = at.a[IFLA_MASTER] && !link_info_is(info, IFLA_INFO_SLAVE_KIND, "vrf");

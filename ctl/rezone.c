@@ -250,6 +250,7 @@ int sp_rezone_write(struct sp_rezone *z, struct sp_err *err)
 		iface.zone = l->zone;
 		iface.named = l->named;
 		iface.express = l->express;
+		memcpy(iface.mac, l->mac, sizeof(iface.mac));
 		rc = change(z->guard.fd_ifaces, key, &iface, err);
 	}
 	return rc;

@@ -14,7 +14,8 @@ struct sp_glance {
 	sp_u32 generation;
 	sp_u8 zone, bare_ip, express, virtual;
 	sp_u8 nat_off; /* that policy says `nat off` */
-	sp_u8 pad_[3];
+	sp_u8 pad_;
+	sp_u16 mac[3]; /* 0: not known */
 };
 
 #define SP_GLANCES 64
@@ -51,6 +52,8 @@ SP_GLOBAL int sp_look_again(sp_u32 ifindex)
 	g->express = i ? sp_iface_express(i, g->now_ns) : 0;
 	g->virtual = i ? SP_READ(i->virtual) : 0;
 	g->nat_off = sp_says_nat_off(g->generation);
+	if (i)
+		__builtin_memcpy(g->mac, i->mac, sizeof(g->mac));
 	return 1;
 }
 

@@ -49,10 +49,12 @@ struct ipv4_devconf {
 	int data[IPV4_DEVCONF_MAX];
 };
 struct netns_ipv4 {
+	_Bool fib_has_custom_rules;
 	struct atomic_sp rt_genid;
 	struct ipv4_devconf *devconf_all;
 };
 struct netns_ipv6 {
+	_Bool fib6_has_custom_rules;
 	struct atomic_sp fib6_sernum;
 };
 struct net {
@@ -96,6 +98,17 @@ SP_INLINE sp_u32 sp_routes_now(struct xdp_md *ctx, sp_u8 family)
 	struct net *net = x->rxq->dev->nd_net.net;
 
 	return (sp_u32)(family == SP_IPV4 ? net->ipv4.rt_genid.counter : net->ipv6.fib6_sernum.counter);
+}
+
+/* May a rule (`ip rule`) send conversations of the same two ends different ways? */
+SP_INLINE int sp_routes_by_rules(struct xdp_md *ctx, sp_u8 family)
+{
+	struct xdp_buff *x = bpf_cast_to_kern_ctx(ctx);
+	struct net *net = x->rxq->dev->nd_net.net;
+
+	if (family == SP_IPV4)
+		return bpf_core_field_exists(net->ipv4.fib_has_custom_rules) && net->ipv4.fib_has_custom_rules;
+	return bpf_core_field_exists(net->ipv6.fib6_has_custom_rules) && net->ipv6.fib6_has_custom_rules;
 }
 
 /*
@@ -225,8 +238,8 @@ SP_INLINE int sp_hop_is_due(sp_u32 i, sp_u64 now_ns)
 }
 
 /*
- * The kernel has said where p goes: remembers that for its conversation. Returns 1 if this packet has to take the stack.
- * p->flow, p->key, p->dir are those of the conversation.
+ * The kernel has said where p goes: remembers that for its conversation, and as p->note. Returns 1 if this packet
+ * has to take the stack. p->flow, p->key, p->dir are those of the conversation.
  */
 SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, sp_u32 routes, sp_u32 service)
 {
@@ -249,9 +262,10 @@ SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, s
 	note = sp_hop_note(p->flow, p->dir);
 	if (!version || !f || !note)
 		return 0;
+	p->note = (sp_u64)routes << 32 | (sp_u64)(version & 0xfff) << 20 | (sp_u64)i << 8 | (service & 0xff);
 	if (sp_flow_lock(f, p->flow - 1)) {
 		if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE)
-			*note = (sp_u64)routes << 32 | (sp_u64)(version & 0xfff) << 20 | (sp_u64)i << 8 | (service & 0xff);
+			*note = p->note;
 		sp_flow_unlock(f);
 	}
 	return sp_hop_is_due(i, p->now_ns);

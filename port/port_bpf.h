@@ -148,13 +148,16 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return SP_LOOKUP(sp_flows, i);
 }
 
-/* Entry i, which is locked, becomes another conversation, or has other aliases. */
-SP_INLINE void sp_flow_placed(sp_u32 i)
+/* Entry i, which is locked, becomes the conversation that p begins; NULL: has other aliases. */
+SP_INLINE void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
 {
 	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, i);
 
-	if (of)
-		of->note[0] = of->note[1] = of->note[2] = 0;
+	if (!of)
+		return;
+	of->note[0] = of->note[1] = of->note[2] = 0;
+	if (p)
+		of->note[(p->dir & 1) * 2] = p->note;
 }
 
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)
@@ -247,13 +250,51 @@ SP_INLINE int sp_load_some(sp_dev *dev, sp_u32 off, void *to, sp_u32 n)
 #define SP_SUM_CHUNK 64u
 #define SP_SUM_CHUNKS (9216 / 64)
 
+/* One step of sp_sum_near(): n bytes (a constant) more, if at least as many are left. */
+#define SP_SUM_STEP(n, type)                                              \
+	if (left & (n)) {                                                  \
+		if (at + (n) > end)                                        \
+			return -1;                                         \
+		for (int w_ = 0; w_ < (int)((n) / sizeof(type)); w_++)     \
+			acc += ((const type *)at)[w_];                     \
+		at += (n);                                                 \
+	}
+
+/* Sum of `left` bytes at off, at most a chunk, where the packet is linear; not folded. Negative: not there. */
+SP_INLINE long sp_sum_near(sp_dev *dev, sp_u32 off, sp_u32 left)
+{
+	const sp_u8 *at = (void *)(long)dev->data, *end = (void *)(long)dev->data_end;
+	sp_u64 acc = 0;
+
+	SP_OPAQUE(off);
+	if (off > 0x3fff)
+		return -1;
+	at += off;
+	SP_SUM_STEP(64, sp_u32)
+	SP_SUM_STEP(32, sp_u32)
+	SP_SUM_STEP(16, sp_u32)
+	SP_SUM_STEP(8, sp_u32)
+	SP_SUM_STEP(4, sp_u32)
+	SP_SUM_STEP(2, sp_u16)
+	if (left & 1) {
+		if (at + 1 > end)
+			return -1;
+		acc += *at;
+	}
+	return (long)acc;
+}
+
 /* Sum of the next bytes at off, at most a chunk of the `left` ones; not folded. Negative when they are not there. */
 SP_GLOBAL long sp_sum_chunk(sp_dev *dev, sp_u32 off, sp_u32 left)
 {
+	const long near = sp_sum_near(dev, off, left < SP_SUM_CHUNK ? left : SP_SUM_CHUNK);
 	sp_u32 last = (left < SP_SUM_CHUNK ? left : SP_SUM_CHUNK) - 1;
-	sp_u32 chunk[SP_SUM_CHUNK / 4] = {};
+	sp_u32 chunk[SP_SUM_CHUNK / 4];
 	sp_u64 acc = 0;
 
+	if (near >= 0)
+		return near;
+	__builtin_memset(chunk, 0, sizeof(chunk));
 	SP_OPAQUE(last); /* as in sp_load_some() */
 	if (last >= SP_SUM_CHUNK || sp_load_far(dev, off, chunk, last + 1))
 		return -1;
@@ -453,10 +494,9 @@ SP_INLINE int sp_is_mine(sp_dev *dev, struct sp_pkt *p)
 	return sp_test_mode || sp_route(dev, p, SP_ROUTE_NEW4) <= 0;
 }
 
-/* Does a socket of this machine have that port (host order), against p's destination? Asked at TC egress only. */
+/* Does a socket of this machine have that port (host order), against p's destination? Asked where p leaves. */
 SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 {
-#ifdef SP_TC
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *sock;
 
@@ -477,148 +517,13 @@ SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 		return 0;
 	bpf_sk_release(sock);
 	return 1;
-#else
-	SP_OPAQUE(dev); /* or clang drops it from the calls, and the verifier misses it */
-	return 0;
-#endif
 }
 
 #include "../core/pipeline.h"
 #include "../core/fast.h"
 #include "../core/refuse.h"
 
-/* ---- the door --------------------------------------------------------------------------------------------------- */
-
-#include "glance_bpf.h"
-
-/* Takes one from the events of this tick; two sorts, so that a flood of drops does not hide what passes. */
-SP_INLINE int sp_event_allowed(struct sp_state *s, sp_u64 now_ns, int drop)
-{
-	sp_u64 *slot = &s->event_tick[drop ? 0 : 1];
-	const sp_u64 tick = (now_ns >> SP_TICK_SHIFT) << 32, old = SP_READ(*slot);
-	const sp_u64 used = (old >> 32) == (tick >> 32) ? (old & 0xffffffff) : 0;
-
-	if (used >= SP_EVENTS_PER_TICK)
-		return 0;
-	/* two CPUs may count as one: a few events more */
-	SP_WRITE(*slot, tick | (used + 1));
-	return 1;
-}
-
-SP_INLINE void sp_tell_in(void *ring, sp_u64 *lost, const struct sp_pkt *p, sp_u32 reason, sp_u8 logged)
-{
-	struct sp_event *e = bpf_ringbuf_reserve(ring, sizeof(*e), 0);
-
-	if (!e) {
-		__sync_fetch_and_add(lost, 1);
-		return;
-	}
-	e->time_ns = p->now_ns;
-	e->src = p->src;
-	e->dst = p->dst;
-	e->sport = p->sport;
-	e->dport = p->dport;
-	e->ifindex = p->ifindex;
-	e->len = p->len;
-	e->flow = p->flow;
-	e->kind = p->event;
-	e->reason = (sp_u8)reason;
-	e->family = p->family;
-	e->proto = p->proto;
-	e->zone = p->zone;
-	e->hook = p->hook;
-	e->tcp_flags = p->tcp_flags;
-	e->icmp_type = p->icmp_type;
-	e->icmp_code = p->icmp_code;
-	e->logged = logged;
-	e->line = p->line;
-	e->generation = p->generation;
-	bpf_ringbuf_submit(e, 0);
-}
-
-/* Tells those who watch, and the log, if the line that decided wants it. */
-SP_GLOBAL int sp_tell(struct sp_pkt *p, sp_u32 reason)
-{
-	struct sp_budgets *b = SP_LOOKUP(sp_budget, 0);
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-	sp_u8 logged;
-
-	if (!p || !b || !c || !s)
-		return 0;
-	logged = (sp_u8)sp_is_logged(p, reason);
-	if (p->now_ns <= SP_READ(c->watch_until_ns)) {
-		if (sp_event_allowed(s, p->now_ns, p->event == SP_EVENT_DROP))
-			sp_tell_in(&sp_events, &s->events_lost, p, reason, logged);
-		else
-			__sync_fetch_and_add(&s->events_lost, 1);
-	}
-	if (logged) {
-		if (sp_budget_take(&b->log_due_ns, p->now_ns, SP_LOG_EVERY_NS, SP_LOG_BURST))
-			sp_tell_in(&sp_logs, &b->logs_lost, p, reason, logged);
-		else
-			__sync_fetch_and_add(&b->logs_lost, 1);
-	}
-	return 1;
-}
-
-SP_INLINE void sp_count_as(sp_u32 reason, sp_u32 packets, sp_u32 bytes)
-{
-	struct sp_counter *n = SP_LOOKUP(sp_counters, reason);
-
-	if (n) {
-		n->packets += packets;
-		n->bytes += bytes;
-	}
-}
-
-SP_INLINE void sp_count(sp_u32 reason, const struct sp_pkt *p)
-{
-	sp_count_as(reason, p->segs, p->len ? p->len : p->frame_len);
-}
-
-/* Fills in the door fields of this CPU's packet. NULL when the interface is not guarded. */
-SP_INLINE struct sp_pkt *sp_door(sp_u32 ifindex, sp_u8 hook)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
-	struct sp_glance *g = sp_look(ifindex);
-
-	if (!c || !p || !g)
-		return NULL;
-	__builtin_memset(p, 0, sizeof(*p));
-	p->config_flags = (sp_u8)c->flags;
-	p->ifindex = ifindex;
-	p->hook = hook;
-	p->now_ns = sp_test_mode ? g->now_ns : bpf_ktime_get_boot_ns();
-	p->zone = g->zone;
-	p->bare_ip = g->bare_ip;
-	p->virtual = g->virtual;
-	p->express = g->express;
-	if (hook == SP_HOOK_EGRESS) {
-		p->zone_out = p->zone;
-		p->zone = SP_ZONE_SELF;
-	}
-	return p;
-}
-
-/* Judges, counts, tells. Returns the reason, which says whether the packet may pass. */
-SP_INLINE sp_u32 sp_serve(sp_dev *dev, struct sp_pkt *p)
-{
-	const sp_u32 reason = (sp_u32)sp_process(dev, p);
-
-	sp_count(reason, p);
-	if (p->event)
-		sp_tell(p, reason);
-	return reason;
-}
-
-/* The fast path's parser (core/fast.h). */
-SP_INLINE int sp_fast_open(sp_dev *dev, struct sp_pkt *p, sp_u32 frame_len)
-{
-	return p && sp_fast_read((void *)(long)dev->data, (void *)(long)dev->data_end, frame_len, p);
-}
-
+#include "door_bpf.h"
 #include "refuse_bpf.h"
 
 #endif

@@ -182,7 +182,7 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 
 /* Nothing beside it is kept natively, unless the including file does. */
 #ifndef sp_flow_placed
-#define sp_flow_placed(i) ((void)(i))
+#define sp_flow_placed(i, p) ((void)(i))
 #endif
 
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)

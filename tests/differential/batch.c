@@ -95,7 +95,14 @@ static void new_talk(struct maker *m)
 		t->port[0] = first->port[0];
 	address(t, 0, 0, (sp_u8)(host + (first ? 1 : 0)));
 	address(t, 1, 1, first && one_in(&m->d, 2) ? (sp_u8)(host + 1) : host);
-	if (m->kind == SEQ_ENGINES && one_in(&m->d, 10)) {
+	if (m->kind == SEQ_ENGINES && first && first->outside_end && one_in(&m->d, 3)) {
+		/* the same two, about the same, once more: what was decided of the one may do for the other */
+		memcpy(t->addr, first->addr, sizeof(t->addr));
+		t->self = first->self;
+		t->proto = first->proto;
+		t->port[0] = (sp_u16)(first->port[0] + 1);
+		t->port[1] = first->port[1];
+	} else if (m->kind == SEQ_ENGINES && one_in(&m->d, 10)) {
 		t->self = 1;
 		address_self(t, 0);
 	} else if ((m->has_policy && one_in(&m->d, 2)) || one_in(&m->d, 15)) {

@@ -11,7 +11,7 @@
 /* What is remembered of a conversation's translation, as beside the next hops in the kernel. */
 static sp_u64 notes[TABLE_CAPACITY];
 
-#define sp_flow_placed(i) (notes[i] = 0)
+#define sp_flow_placed(i, p) (notes[i] = 0)
 #include "../../port/port_host.h"
 
 #include "../../core/fast.h"

@@ -156,7 +156,7 @@ static struct sp_flow *sp_flow_at(sp_u32 i)
 	return ONE_OF(world_flow);
 }
 
-static __attribute__((unused)) void sp_flow_placed(sp_u32 i)
+static __attribute__((unused)) void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
 {
 	(void)i;
 }

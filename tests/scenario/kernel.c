@@ -182,6 +182,23 @@ static int clear_counters(struct kernel *k)
 	return 0;
 }
 
+/* What was decided for another test is no precedent. */
+static int clear_precedents(struct kernel *k)
+{
+	const struct bpf_map *map = k->xdp ? k->xdp->maps.sp_precedents : NULL;
+	sp_u32 n = map ? bpf_map__max_entries(map) : 0, *keys = calloc(n + 1, sizeof(*keys));
+	void *nothing = calloc(n + 1, (size_t)k->cpus * sizeof(struct sp_flow)); /* more than one of them takes */
+	int rc = keys && nothing ? 0 : -ENOMEM;
+
+	for (sp_u32 i = 0; i < n && !rc; i++)
+		keys[i] = i;
+	if (n && !rc && bpf_map_update_batch(bpf_map__fd(map), keys, nothing, &n, NULL))
+		rc = -errno;
+	free(keys);
+	free(nothing);
+	return rc;
+}
+
 /* As ctl/generation.c does it: a map of its own for each image. */
 static int kernel_image(struct tengine *t, sp_u32 generation, const struct sp_image *image)
 {
@@ -241,7 +258,7 @@ static int kernel_reset(struct tengine *t, sp_u32 capacity, sp_u32 flags)
 		if (rc)
 			return rc;
 	}
-	return clear_counters(k);
+	return clear_counters(k) || clear_precedents(k) ? -EIO : 0;
 }
 
 static struct tengine *kernel_open(sp_u32 capacity_max, const struct tengine_ops *ops, char *err, size_t err_len)
