@@ -188,19 +188,16 @@ static void print_result(const struct sp_up *up, const char *config)
 		printf("  connections may be cut: %s\n", up->adopt_note);
 }
 
-/*
- * The firewall is up, with or without it. One that runs already has the programs before in its hands; if these were replaced
- * with all that belongs to them, it ends by itself.
- */
+/* The firewall is up, with or without it. One that runs already has the programs before in its hands. */
 static void start_watcher(const struct sp_up *up, int no_daemon)
 {
 	char instance[80];
 	struct sp_err err;
-	const int ran = up->renewed && !sp_watcher_instance(instance, &err) && sp_watcher_pid(instance);
+	const int ran = (up->renewed || up->replaced) && !sp_watcher_instance(instance, &err) && sp_watcher_pid(instance);
 
 	if (ran)
 		sp_watcher_stop(instance);
-	else if (no_daemon)
+	if (no_daemon && !(ran && up->renewed))
 		return;
 	fflush(stdout);
 	if (!sp_watcher_is_first() && !sp_watcher_is_named())

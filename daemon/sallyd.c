@@ -84,12 +84,14 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* The folder of pins goes when the firewall is taken down. */
+/* The folder of pins goes when the firewall is taken down or replaced. We have it open: only the folder above tells. */
 static int open_pins(const struct sp_watch *w)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char above[200];
 
-	if (fd >= 0 && inotify_add_watch(fd, w->live.dir, IN_DELETE_SELF | IN_DELETE | IN_ONLYDIR) < 0) {
+	snprintf(above, sizeof(above), "%s/..", w->live.dir);
+	if (fd >= 0 && inotify_add_watch(fd, above, IN_DELETE | IN_ONLYDIR) < 0) {
 		close(fd);
 		return -1;
 	}
