@@ -162,7 +162,7 @@ struct sp_flow {
 _Static_assert(sizeof(struct sp_flow) == 128, "budget: 128 bytes a conversation");
 _Static_assert(__builtin_offsetof(struct sp_flow, peer) == 64, "second cache line");
 
-#define SP_TOLD_SHIFT 33 /* of the boot clock, 9 s: only `nat open` asks how long a port is unused, and then it is 30 */
+#define SP_TOLD_SHIFT 36 /* of the boot clock, 69 s: only `nat open` asks how long a port is unused, and then it is 30 */
 
 enum sp_alias_side {
 	SP_ALIAS_INITIATOR = 0, /* the key as the initiator knows it: destination translation */

@@ -132,13 +132,6 @@ SP_INLINE int sp_reverse_filter(struct xdp_md *ctx)
 
 /* ---- what a conversation remembers: routes' state << 32 | version << 20 | entry << 8 | class of service --------------- */
 
-SP_INLINE sp_u64 *sp_hop_note(sp_u32 flow, sp_u32 dir)
-{
-	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, flow - 1);
-
-	return of ? &of->note[(dir & 1) * 2] : NULL;
-}
-
 /* Type of service, traffic class: a rule may look at it. */
 SP_INLINE sp_u8 sp_service(const sp_u8 *ip, sp_u8 family)
 {
@@ -244,8 +237,8 @@ SP_INLINE int sp_hop_is_due(sp_u32 i, sp_u64 now_ns)
 SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, sp_u32 routes, sp_u32 service)
 {
 	sp_u32 i, version;
+	struct sp_hop_of *of;
 	struct sp_flow *f;
-	sp_u64 *note;
 	sp_be32 last;
 
 	if (!p || !fib)
@@ -259,13 +252,16 @@ SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, s
 		version = (sp_u32)sp_hop_refresh(i, fib, p->zone_out, p->now_ns);
 	}
 	f = sp_flow_at(p->flow - 1);
-	note = sp_hop_note(p->flow, p->dir);
-	if (!version || !f || !note)
+	of = SP_LOOKUP(sp_hop_of, p->flow - 1);
+	if (!version || !f || !of)
 		return 0;
 	p->note = (sp_u64)routes << 32 | (sp_u64)(version & 0xfff) << 20 | (sp_u64)i << 8 | (service & 0xff);
 	if (sp_flow_lock(f, p->flow - 1)) {
-		if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE)
-			*note = p->note;
+		if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE) {
+			of->note[sp_bit(p->dir) * 2] = p->note;
+			if (p->nat == SP_NAT_SRC)
+				of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
+		}
 		sp_flow_unlock(f);
 	}
 	return sp_hop_is_due(i, p->now_ns);
