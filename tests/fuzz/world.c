@@ -5,7 +5,7 @@
 #include "../../policy/compile.h"
 #include "world.h"
 
-#define TOLD_S 9 /* the lane tells of a port that it is used once in so long */
+#define TOLD_S (1u << (SP_TOLD_SHIFT - 30)) /* the lane tells of a port that it is used once in so long */
 #define START_NS (100000 * SP_NS_PER_S)
 
 static const sp_u8 me4[4] = { 192, 0, 2, 10 }, me_pool4[4] = { 192, 0, 2, 12 }, me_inside4[4] = { 10, 0, 0, 1 };

@@ -2,6 +2,7 @@
 /* The fast path: frames of each length on real packet memory, in the world of all tables. */
 #include "world.h"
 
+#include "../../core/express.h"
 #include "../../core/fast.h"
 
 #define LENGTHS 128
@@ -24,8 +25,25 @@ static void one_length(sp_u32 len, struct sp_pkt *p)
 		return;
 	if (any_bit() && !sp_fast_source(f, p, any_u8, any_u64))
 		return;
-	if (sp_fast_record(f, p) != SP_R_NONE)
-		sp_fast_write(data, end, p, (sp_u32)any_bit());
+	if (sp_fast_record(f, p) == SP_R_NONE)
+		return;
+	if (p->nat == SP_NAT_SRC && any_u8 != sp_source_told(p->now_ns))
+		sp_source_tell(p);
+	sp_fast_write(data, end, p, (sp_u32)any_bit());
+}
+
+/* A conversation that begins as another one did a moment ago. */
+static void beginning(struct sp_pkt *p)
+{
+	world_packet(p);
+	if (!sp_order_none(p->generation, any_u32))
+		return;
+	sp_fast_fresh(p, any_u32, any_u16, any_u8, any_u64);
+	if (sp_flow_insert(p) != SP_R_NONE)
+		return;
+	sp_sweep_new(p->hash, p->now_ns);
+	sp_express_leaves(p, any_u32, any_u8);
+	sp_express_source(&world_dev, p);
 }
 
 int main(void)
@@ -37,5 +55,6 @@ int main(void)
 	/*@ loop unroll LENGTHS + 1; */
 	for (sp_u32 len = 0; len <= LENGTHS; len++)
 		one_length(len, &packet);
+	beginning(&packet);
 	return 0;
 }
