@@ -150,7 +150,7 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 		sp_tell(p, reason);
 	sp_sweep_new(p->hash, p->now_ns);
 	sp_express_leaves(p, hop.ifindex, hop.zone);
-	return sp_express_source(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
+	return sp_express_known(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
 }
 
 /*

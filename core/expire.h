@@ -153,7 +153,7 @@ SP_GLOBAL int sp_alias_expire(sp_u32 i, sp_u64 now_ns)
 	return 1;
 }
 
-/* Takes conversation `way` of set b out if it is stale, or FREE with a tag left over; an alias if it dangles. */
+/* Takes conversation `way` of set b out if it is stale, or FREE with a tag left over. */
 SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
 {
 	struct sp_config *c = sp_config_get();
@@ -165,8 +165,6 @@ SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
 
 	if (!c || !s || !set || !f)
 		return 0;
-	if (SP_READ(f->phase) == SP_PHASE_ALIAS)
-		return sp_alias_expire(i, now_ns);
 	tag = sp_tag_get(set, way);
 	if (tag <= SP_TAG_CLAIMED || (SP_READ(f->phase) != SP_PHASE_FREE && !sp_is_stale(c, s, f, now_ns)))
 		return 0;
@@ -182,6 +180,15 @@ SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
 	return 1;
 }
 
+/* The same of entry i, which may be an alias. No call out of the other's: Linux 6.1 counts the stack of both. */
+SP_INLINE void sp_expire(sp_u32 i, sp_u64 now_ns)
+{
+	if (sp_alias_at(i))
+		sp_alias_expire(i, now_ns);
+	else
+		sp_flow_expire(i / SP_WAYS, i % SP_WAYS, now_ns);
+}
+
 /* Makes entry i give up its key if what it stands for is over: itself, or the conversation whose alias it is. */
 SP_INLINE void sp_vacate(sp_u32 i, sp_u64 now_ns)
 {
@@ -192,7 +199,7 @@ SP_INLINE void sp_vacate(sp_u32 i, sp_u64 now_ns)
 
 		sp_flow_expire(flow / SP_WAYS, flow % SP_WAYS, now_ns);
 	}
-	sp_flow_expire(i / SP_WAYS, i % SP_WAYS, now_ns);
+	sp_expire(i, now_ns);
 }
 
 /* Is nothing in the set? Its line is read for the first of its words anyway. */
@@ -227,7 +234,7 @@ SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
 	if (!SP_READ(set->tags[word]))
 		return 1;
 	for (sp_u32 lane = 0; lane < 4; lane++)
-		sp_flow_expire(b, word * 4 + lane, now_ns);
+		sp_expire(b * SP_WAYS + word * 4 + lane, now_ns);
 	return 1;
 }
 

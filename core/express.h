@@ -59,7 +59,7 @@ SP_INLINE void sp_express_leaves(struct sp_pkt *p, sp_u32 ifindex, sp_u8 zone)
  * p leaves by an interface of zone p->zone_out: whom does the receiver know it as? 1: p->nat says; 0: the stack has to look.
  * p->forwarded is set, the hook is egress.
  */
-SP_GLOBAL int sp_express_source(sp_dev *dev, struct sp_pkt *p)
+SP_INLINE int sp_express_known(sp_dev *dev, struct sp_pkt *p)
 {
 	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : SP_NULL;
 
@@ -73,6 +73,12 @@ SP_GLOBAL int sp_express_source(sp_dev *dev, struct sp_pkt *p)
 	    (p->zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || !sp_nat_wants(p, f)))
 		return 1;
 	return sp_nat_source(dev, p) == SP_R_FORWARDED;
+}
+
+/* The same as a call; where the stack has no room for one, the other. */
+SP_GLOBAL int sp_express_source(sp_dev *dev, struct sp_pkt *p)
+{
+	return sp_express_known(dev, p);
 }
 
 /* One hop further: RFC 1812 5.3.1, RFC 8200 3. Nonzero: the packet is not all there. */
