@@ -4,6 +4,7 @@
 import json
 import socket
 import struct
+import time
 
 import pytest
 
@@ -49,7 +50,7 @@ def finished(home):
 
 
 def test_it_is_on_and_used(home, finished):
-    """Every packet of an answered conversation takes it, both ways; the first ones do not."""
+    """Packets of an answered conversation take it, both ways; one a second and next hop takes the stack."""
     lanes = {i["name"]: i["express"] for i in home.sally.status()["interfaces"] if i["guarded"]}
     assert lanes == {"lan0": True, "wan0": True}
     with Udp(home.john, home.web, home.web4, 7301) as udp:
@@ -57,7 +58,7 @@ def test_it_is_on_and_used(home, finished):
         before = taken(home)
         for _ in range(50):
             assert udp.client_says(b"?" * 100) and udp.server_says(b"!" * 100)
-        assert taken(home) - before >= 100
+        assert taken(home) - before >= 95
 
 
 def test_a_hop_is_counted(home, finished):
@@ -79,7 +80,7 @@ def test_a_hop_is_counted(home, finished):
 
 
 def test_a_neighbour_that_moves(home, finished):
-    """Another hardware address of the next router is noticed: the kernel's neighbour table is asked for each packet."""
+    """Another hardware address of the next router is noticed: the neighbour table is asked every ten milliseconds."""
     with Udp(home.john, home.web, home.web4, 7302) as udp:
         assert udp.client_says(b"first") and udp.server_says(b"answer")
         old = json.loads(home.router.run("ip", "-j", "link", "show", "eth0").stdout)[0]["address"]
@@ -87,11 +88,13 @@ def test_a_neighbour_that_moves(home, finished):
         try:
             home.router.run("arping", "-A", "-c", 1, "-I", "eth0", "5.5.0.2", check=False)
             home.fw.run("ip", "neigh", "replace", "5.5.0.2", "lladdr", "02:00:00:00:aa:01", "dev", "wan0")
+            time.sleep(0.03)  # what was known of it holds for ten milliseconds and a tick of the kernel's clock
             for _ in range(5):
                 assert udp.client_says(b"again") and udp.server_says(b"yes")
         finally:
             home.router.run("ip", "link", "set", "eth0", "address", old)
             home.fw.run("ip", "neigh", "replace", "5.5.0.2", "lladdr", old, "dev", "wan0")
+            time.sleep(0.03)
         assert udp.client_says(b"and back") and udp.server_says(b"yes")
 
 
