@@ -81,7 +81,8 @@ demo: ## the story of the firewall, told by live events of real packets (root)
 
 # cheap parts first; a part that is not named here comes last
 CHECK_ORDER := style headers man cli policy image image-kernel fuzz properties \
-	unit orders verifier scenario-runner scenario scenario-lane differential captures ctl stress lib bench-native bench net faults vm
+	unit orders verifier scenario-runner scenario scenario-lane differential captures ctl stress lib \
+	bench-native bench net faults vm
 IN_ORDER = $(filter $(CHECKS),$(CHECK_ORDER:%=check-%)) $(filter-out $(CHECK_ORDER:%=check-%),$(CHECKS))
 check: ## everything that can be checked, to the end, with a summary (root)
 	@$(MAKE) --no-print-directory deps
