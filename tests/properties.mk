@@ -11,7 +11,8 @@ PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c ho
 PROPERTIES_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: check-properties
-check-properties: $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults ## small models to the end; each answer that can fail
+check-properties: ## small models to the end; each answer that can fail
+	@$(MAKE) --no-print-directory -j2 $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults
 	$(PROPERTIES_DIR)/test
 	$(PROPERTIES_DIR)/faults
 
