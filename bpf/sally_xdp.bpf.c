@@ -139,9 +139,12 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	q = sp_precedent_of(p, ctx->ingress_ifindex);
 	if (!q || !sp_hop_read(q->note, sp_routes_now(ctx, p->family), sp_service(data + SP_FAST_L3, p->family), p, &hop) ||
-	    hop.zone != q->zone_to || !sp_checksum_good(ctx, p))
+	    hop.zone != q->zone_to)
 		return SP_FAST_NOT;
+	/* first: what the packet before has left in p is no part of this one, is_frag least of all */
 	sp_fast_fresh(p, ctx->ingress_ifindex, q->line, q->zone_to, q->note);
+	if (!sp_checksum_good(ctx, p))
+		return SP_FAST_NOT;
 	reason = q->reason;
 	if (sp_flow_insert(p) != SP_R_NONE)
 		return SP_FAST_NOT;
