@@ -270,7 +270,7 @@ static int play_step(struct game *g)
 	play_resolve(g->b, st, port, &p);
 	l3 = 14 + 4 * (size_t)p.vlans;
 	e.len = (sp_u32)pkt_build(&p, 0, bytes, sizeof(bytes));
-	if (is_ambiguous(&p, bytes, e.len))
+	if (g->t[1] && is_ambiguous(&p, bytes, e.len)) /* Linux is shown it, and so it must be natively */
 		return 0;
 	if (st->from == SP_ZONE_SELF) {
 		e.zone = SP_ZONE_OUTSIDE;
