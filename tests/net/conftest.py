@@ -12,6 +12,7 @@ import signal
 import pytest
 
 import lab as lab_
+import lane as lane_
 import servers as servers_
 from natkit import home as home_
 
@@ -118,6 +119,18 @@ def honest(home):
     yield home
     grown = lab_.grown(before, home.drops())
     assert not grown, f"honest packets were dropped: {grown}"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A gateway with two ways out, for the express lane; down."""
+    need_lab()
+    lab = lane_.LaneLab(tmp_path_factory.mktemp("lane"))
+    try:
+        yield lab
+        checksums_were_right(lab)
+    finally:
+        lab.close()
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class LaneLab(Lab):
 
     def __init__(self, directory):
         self.way = None
+        self.is_watched = None  # by sallyd; None: it is down
         self.dir = directory
         super().__init__("lane")
 

@@ -6,23 +6,10 @@ import socket
 
 import pytest
 
-from conftest import need_lab
-from lane import GATE, KINDS, LaneLab, Stream, Talk, family_of
+from lane import GATE, KINDS, Stream, Talk, family_of
 
 SIZES = (9000, 1500, 1280)
 UDP_SEGMENT = 103
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    need_lab()
-    lab = LaneLab(tmp_path_factory.mktemp("lane"))
-    try:
-        yield lab
-        for ns in lab.namespaces:
-            assert not ns.checksum_errors(), ns.role
-    finally:
-        lab.close()
 
 
 @pytest.fixture(scope="module", params=["lane", "slow"])

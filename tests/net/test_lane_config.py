@@ -5,24 +5,12 @@ import time
 
 import pytest
 
-from conftest import need_lab
 from lab import wait_for
-from lane import LaneLab, Talk
+from lane import Talk
 
 ALL, NONE = {"lan0": True, "wan0": True, "wan1": True}, {"lan0": False, "wan0": False, "wan1": False}
 PATIENCE = 60  # sallyd waits for its turn: one lock for all the firewalls of a machine
 NO_GRO = "its driver can not send redirected packets (veth: the other end needs 'ethtool -K IF gro on')"
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    need_lab()
-    lab = LaneLab(tmp_path_factory.mktemp("lane"))
-    try:
-        lab.is_watched = None
-        yield lab
-    finally:
-        lab.close()
 
 
 @pytest.fixture

@@ -10,24 +10,11 @@ import socket
 
 import pytest
 
-from conftest import need_lab
-from lane import FAMILY, GATE, JOHN, KINDS, WEB, LaneLab, Talk, family_of
+from lane import FAMILY, GATE, JOHN, KINDS, WEB, Talk, family_of
 from wire import IP, UDP, IPv6, Raw, Wire
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 ports = itertools.count(20000)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    need_lab()
-    lab = LaneLab(tmp_path_factory.mktemp("lane"))
-    try:
-        yield lab
-        for ns in lab.namespaces:
-            assert not ns.checksum_errors(), ns.role
-    finally:
-        lab.close()
 
 
 @pytest.fixture(scope="module", params=["lane", "slow"])
@@ -139,6 +126,26 @@ def test_a_policy_that_changes(lab, kind):
         assert lab.seen() == before
         lab.put(way)
         strangers.begin_many(3)
+
+
+@pytest.mark.parametrize("kind", ["public", "v6"])
+def test_the_same_from_another_interface(lab, kind):
+    """In the name of a computer behind one interface nobody begins by another one, though both are of the same zone."""
+    way = f"express {'on' if lab.way == 'lane' else 'off'}"
+    lab.put("wan wan0", "lan lan0, wan1", way, zones=False)
+    wire = Wire(lab.b, "eth1", lab.fw, "wan1")
+    try:
+        with Strangers(lab, kind, 7474) as strangers:
+            strangers.begin_many(3)
+            before = lab.seen()
+            for _ in range(3):
+                assert strangers.begin()  # a precedent that is fresh
+                wire.sock.send(wire.frame(datagram(kind, next(ports), port=7474)))
+            assert strangers.begin()
+        assert [now - then for now, then in zip(lab.seen(), before)] == [4, 0]
+    finally:
+        wire.close()
+        lab.put(way)
 
 
 @pytest.mark.parametrize("line", ["rate 3/m", "limit 3"])

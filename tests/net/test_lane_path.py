@@ -10,24 +10,11 @@ import time
 
 import pytest
 
-from conftest import need_lab
 from lab import wait_for
-from lane import DEV, GATE, JOHN, KINDS, NET, LaneLab, Talk, family_of
+from lane import DEV, GATE, JOHN, KINDS, NET, Talk, family_of
 
 both_families = pytest.mark.parametrize("kind", ["public", "v6"])
 every_kind = pytest.mark.parametrize("kind", KINDS)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    need_lab()
-    lab = LaneLab(tmp_path_factory.mktemp("lane"))
-    try:
-        yield lab
-        for ns in lab.namespaces:
-            assert not ns.checksum_errors(), ns.role
-    finally:
-        lab.close()
 
 
 @pytest.fixture(scope="module", params=["lane", "slow"])
