@@ -36,6 +36,9 @@ struct picture {
 	sp_u32 translated;
 	sp_u32 total, held; /* held: entries in use, expired ones included; what the engine compares with its limits */
 	int has_pressure, has_refused, has_inside, has_lane; /* has_lane: it is wanted */
+	int has_gate; /* interfaces that are made anew are held back until they are guarded */
+	struct sp_held held_back[SP_HELD_MAX];
+	int held_backs;
 	struct sp_heavy heavy[SP_HEAVIEST];
 	int heavies;
 };
@@ -67,6 +70,8 @@ static int take_picture(struct picture *p, struct sp_err *err)
 		rc = sp_live_counters(&p->live, p->counters, err);
 	if (rc)
 		return rc;
+	p->has_gate = sp_gate_is_there(p->live.dir);
+	p->held_backs = sp_held_read(&p->live, &p->links, p->held_back);
 	p->has_lane = sp_lane_look(&p->live, &p->links);
 	count_flows(p);
 	for (i = 0; i < 4; i++)
@@ -120,6 +125,37 @@ static const char *link_name(const struct sp_link *l, char buf[32])
 	return buf;
 }
 
+/* Does the gate hold that interface? */
+static int is_held(const struct picture *p, const char *name)
+{
+	int i, held = 0;
+
+	for (i = 0; i < p->held_backs && p->has_gate; i++)
+		held |= p->held_back[i].now && !strcmp(p->held_back[i].name, name);
+	return held;
+}
+
+/* Interfaces that were made anew. */
+static void print_gate(const struct picture *p)
+{
+	int i;
+
+	if (!p->has_gate)
+		printf("  an interface that is made anew is open until sallyd has seen it: this %s\n", sp_gate_may_be() ?
+		       "kernel has no BPF links for\n  netfilter (Linux 6.4, CONFIG_NETFILTER_BPF_LINK)" :
+		       "network namespace has no\n  name (ip-netns(8)), and would not end before them");
+	for (i = 0; i < p->held_backs; i++) {
+		const struct sp_held *h = &p->held_back[i];
+
+		if (is_held(p, h->name))
+			printf("  HELD BACK: %s was made anew and is not guarded yet: nothing passes (%llu packets so far); "
+			       "sallyd guards it, or 'sally apply'\n", h->name, h->packets);
+		else if (h->packets)
+			printf("  %s was made anew: held back until it was guarded again: %llu packets\n", h->name,
+			       h->packets);
+	}
+}
+
 /* What has changed since 'up' and needs a new one. */
 static void print_warnings(const struct picture *p)
 {
@@ -129,7 +165,7 @@ static void print_warnings(const struct picture *p)
 	for (i = 0; i < p->links.count; i++) {
 		const struct sp_link *l = &p->links.link[i];
 
-		if (l->zone == SP_ZONE_NONE && l->has_default_route)
+		if (l->zone == SP_ZONE_NONE && l->has_default_route && !is_held(p, l->name))
 			printf("  NOT GUARDED: %s has a default route now; %s\n", l->name, again);
 		if (l->loses)
 			printf("  PACKETS ARE LOST: the express lane leads to %s, but %s; 'sally apply' takes it off the "
@@ -172,6 +208,7 @@ static void print_links(const struct picture *p)
 	else if (!p->has_lane && p->live.t.config->flags & SP_CONFIG_NO_EXPRESS)
 		printf("  the express lane is off, whatever the configuration says: 'sally up --no-express'\n");
 	print_warnings(p);
+	print_gate(p);
 }
 
 static void print_table(const struct picture *p)
@@ -308,6 +345,25 @@ static void json_lane(struct sp_json *j, const struct picture *p)
 	sp_json_close(j);
 }
 
+static void json_gate(struct sp_json *j, const struct picture *p)
+{
+	int i;
+
+	sp_json_open(j, "gate", '{');
+	sp_json_bool(j, "there", p->has_gate);
+	sp_json_open(j, "held", '[');
+	for (i = 0; i < p->held_backs; i++) {
+		sp_json_open(j, NULL, '{');
+		sp_json_str(j, "name", p->held_back[i].name);
+		sp_json_bool(j, "now", is_held(p, p->held_back[i].name));
+		sp_json_u64(j, "packets", p->held_back[i].packets);
+		sp_json_u64(j, "bytes", p->held_back[i].bytes);
+		sp_json_close(j);
+	}
+	sp_json_close(j);
+	sp_json_close(j);
+}
+
 static void json_table(struct sp_json *j, const struct picture *p)
 {
 	const struct sp_config *c = p->live.t.config;
@@ -357,6 +413,7 @@ static void print_json(const struct picture *p)
 	sp_json_bool(&j, "sallyd", watcher_of(p) != 0);
 	json_links(&j, p);
 	json_lane(&j, p);
+	json_gate(&j, p);
 	sp_json_open(&j, "built_in", '[');
 	for (i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
 		sp_json_str(&j, NULL, built_in[i]);

@@ -302,7 +302,23 @@ enum sp_named {
 	SP_NAMED_BY_RULE = 0, /* of the default route */
 	SP_NAMED_BY_FILE = 1, /* a line of the configuration */
 	SP_NAMED_BY_HAND = 2, /* an option of `up`, which stands over the configuration */
+	SP_NAMED_UNDONE = 0x80, /* beside one of these: its programs are not all in their place yet */
 };
+
+#define SP_GATE_NAME 16 /* IFNAMSIZ */
+
+/* The gate (bpf/sally_gate.bpf.c): names of guarded interfaces, also of those that are gone and expected back. */
+struct sp_gate_name {
+	char name[SP_GATE_NAME]; /* to its end with zeros */
+};
+
+struct sp_gate {
+	sp_u32 ifindex; /* U  its number when it was last seen guarded */
+	sp_u32 pad_;
+	sp_u64 packets, bytes; /* K  held back since it came up: in its name, but not guarded */
+};
+
+_Static_assert(sizeof(struct sp_gate) == 24, "gate");
 
 enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */

@@ -153,6 +153,20 @@ void sp_live_known(const struct sp_live *l, sp_u32 index, const struct sp_flow *
 /* the counters of all processors added up: SP_REASON_COUNT elements */
 int sp_live_counters(const struct sp_live *l, struct sp_counter *out, struct sp_err *err);
 
+/* ---- the gate: what passes by an interface that is to be guarded and is not, is held back --------- */
+
+/* 1: it holds; 0: this kernel can not, or somebody has taken it away. */
+int sp_gate_is_there(const char *dir);
+int sp_gate_may_be(void); /* 0: not in this network namespace: it has no name, and would not end before the gate does */
+struct sp_held {
+	char name[IF_NAMESIZE];
+	sp_u8 now; /* 1: that is so now; 0: it was */
+	sp_u64 packets, bytes; /* since it came up */
+};
+#define SP_HELD_MAX (2 * SP_MAX_IFACES)
+/* Interfaces that are held back or were; links: all there are. How many, at most SP_HELD_MAX. */
+int sp_held_read(const struct sp_live *l, struct sp_links *links, struct sp_held *out);
+
 /* ---- the express lane -------------------------------------------------------------------------- */
 
 /* Is it wanted under that policy (NULL: none)? flags: enum sp_config_flag. */

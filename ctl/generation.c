@@ -250,6 +250,8 @@ static int switch_all(struct sp_live *l, int fd, const struct sp_zoning *zoning,
 		rc = switch_to(l, fd, z.changes ? &z : NULL, trial_ns, generation, err);
 	if (!rc && !trial_ns)
 		sp_addresses_update(l, &z.links, image, NULL, &ignored);
+	if (!rc && !trial_ns)
+		sp_names_forget(&z.guard, zoning);
 	sp_rezone_end(&z, l, !rc && trial_ns);
 	sp_generation_unmap(image, n);
 	return rc;

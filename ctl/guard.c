@@ -19,7 +19,8 @@ static int open_pin(const char *dir, const char *name)
 
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 {
-	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_in = open_pin(dir, "sp_tc_in"),
+	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_names = open_pin(dir, "sp_gate"),
+				.fd_in = open_pin(dir, "sp_tc_in"),
 				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in"),
 				.fd_reject = open_pin(dir, "sp_tc_reject") };
 	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
@@ -30,6 +31,7 @@ int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 void sp_guard_close(struct sp_guard *g)
 {
 	sp_close_fd(&g->fd_ifaces);
+	sp_close_fd(&g->fd_names);
 	sp_close_fd(&g->fd_in);
 	sp_close_fd(&g->fd_out);
 	sp_close_fd(&g->fd_xdp);
@@ -93,5 +95,49 @@ int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp
 	rc = sp_hook_tc(l, 0, g->fd_in, err);
 	if (!rc)
 		sp_hook_no_xdp(l);
+	return rc;
+}
+
+/* All is in its place: the gate lets it on. */
+static int done(const struct sp_guard *g, const struct sp_link *l, struct sp_err *err)
+{
+	const sp_u32 key = (sp_u32)l->ifindex;
+	struct sp_iface iface;
+
+	if (bpf_map_lookup_elem(g->fd_ifaces, &key, &iface))
+		return sp_err_errno(err, -errno, "can not read the interfaces");
+	iface.named = l->named;
+	return bpf_map_update_elem(g->fd_ifaces, &key, &iface, BPF_EXIST) ?
+		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
+}
+
+int sp_guard_again(const struct sp_guard *g, sp_u32 old, const struct sp_iface *was, struct sp_link *l, struct sp_err *err)
+{
+	struct sp_link undone;
+	sp_u8 own_qdisc = 0;
+	int rc;
+
+	l->zone = was->zone;
+	l->named = was->named & (sp_u8)~SP_NAMED_UNDONE;
+	l->xdp = (was->xdp || was->xdp_errno) && g->fd_xdp >= 0 && !l->bare_ip;
+	undone = *l;
+	undone.named |= SP_NAMED_UNDONE;
+	rc = sp_guard_enter(g, &undone, was->zone_back, 0, 0, err);
+	if (!rc)
+		rc = sp_guard_out(g, &undone, was->zone_back, &own_qdisc, err);
+	if (!rc)
+		rc = sp_guard_in(g, &undone, was->zone_back, own_qdisc, err);
+	if (!rc)
+		rc = done(g, l, err);
+	l->xdp = undone.xdp;
+	memcpy(l->note, undone.note, sizeof(l->note));
+	if (rc) {
+		/* half guarded, it would look as if it were whole */
+		sp_hook_remove(l->ifindex, own_qdisc);
+		if (old != (sp_u32)l->ifindex)
+			bpf_map_delete_elem(g->fd_ifaces, &l->ifindex);
+	} else if (old != (sp_u32)l->ifindex) {
+		bpf_map_delete_elem(g->fd_ifaces, &old);
+	}
 	return rc;
 }

@@ -79,11 +79,12 @@ int sp_hook_is_of(const struct sp_link *l, const char *dir); /* 1: ours there ar
 /* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
 struct sp_guard {
 	int fd_ifaces, fd_in, fd_out; /* fd_in, fd_out: programs for TC */
+	int fd_names; /* of the gate; -1: the kernel has none */
 	int fd_xdp; /* -1: nothing is judged at XDP */
 	int fd_reject; /* for TC: answers what XDP refuses */
 	int must_xdp; /* XDP or nothing */
 };
-#define SP_GUARD_NONE { .fd_ifaces = -1, .fd_in = -1, .fd_out = -1, .fd_xdp = -1, .fd_reject = -1 }
+#define SP_GUARD_NONE { .fd_ifaces = -1, .fd_names = -1, .fd_in = -1, .fd_out = -1, .fd_xdp = -1, .fd_reject = -1 }
 /* The programs and the map of a live instance; sp_guard_close() also after a failure. */
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err);
 void sp_guard_close(struct sp_guard *g); /* also for SP_CLEANUP */
@@ -96,6 +97,33 @@ int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_b
 void sp_guard_note(struct sp_link *l, sp_u32 flags, int xdp_errno);
 /* At XDP if l->xdp and the driver has it, else at TC; l->xdp and l->note say what it became. */
 int sp_guard_in(const struct sp_guard *g, struct sp_link *l, sp_u8 zone_back, sp_u8 own_qdisc, struct sp_err *err);
+
+/*
+ * The same interface, mostly under another number, that was guarded as `old`: guarded as it was. Until all its programs are
+ * in their place the gate holds it; after a failure it has none.
+ */
+int sp_guard_again(const struct sp_guard *g, sp_u32 old, const struct sp_iface *was, struct sp_link *l, struct sp_err *err);
+
+/* ---- gate.c: what holds back interfaces that are to be guarded and are not ------------------------ */
+struct sp_loaded;
+/* On the maps of the others; dir: with the names pinned there, NULL: none. 0 also if the kernel has no such thing. */
+int sp_gate_load(struct sp_loaded *l, struct bpf_object *maps, const char *dir);
+void sp_gate_free(struct sp_loaded *l);
+struct bpf_object *sp_gate_object(const struct sp_loaded *l); /* NULL: the kernel has none */
+int sp_gate_names_fd(const struct sp_loaded *l); /* -1: likewise */
+/* Attaches and pins it; where one is pinned already, in its place: at no instant is there none. */
+int sp_gate_attach(struct sp_loaded *l, const char *dir, struct sp_err *err);
+int sp_gate_is_of(const struct sp_loaded *l, const char *dir); /* 1: what holds are the programs that are pinned */
+void sp_gate_unpin(const char *dir); /* it holds no longer */
+void sp_gate_remove(sp_u64 cookie); /* that of this namespace, wherever it is pinned */
+
+/* ---- held.c: the gate's names of interfaces ------------------------------------------------------- */
+/* As the guarded interfaces are called; of those that are gone, as they were called. */
+void sp_names_sync(const struct sp_guard *g, struct sp_links *links);
+/* Interfaces that are there again, and that nobody has guarded again yet, are. */
+void sp_names_return(const struct sp_guard *g);
+/* Interfaces that are gone, that a line named and that none names now, are not expected any more. */
+void sp_names_forget(const struct sp_guard *g, const struct sp_zoning *zoning);
 
 /* ---- addresses.c ------------------------------------------------------------------------------- */
 /* sp_addresses_fill() of a live instance; before: another image, whose pool is kept as well. NULL: none. */
@@ -137,6 +165,7 @@ int sp_lane_renew(const struct sp_lane_round *r, int fd_ifaces, struct sp_link *
 struct sp_loaded {
 	struct sally_tc *tc;
 	struct sally_xdp *xdp; /* NULL: not wanted */
+	struct sally_gate *gate; /* NULL: the kernel has no such hooks */
 };
 /* Outside addresses for which there are ports: what is translated at the same time without down and up. */
 sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line *image);

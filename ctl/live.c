@@ -201,7 +201,7 @@ int sp_live_zone(const struct sp_live *l, unsigned ifindex)
 static void join_iface(const struct sp_live *l, struct sp_link *link, const struct sp_iface *iface)
 {
 	link->zone = sp_iface_zone_now(l->t.config, iface);
-	link->named = iface->named;
+	link->named = iface->named & (sp_u8)~SP_NAMED_UNDONE;
 	link->xdp = iface->xdp;
 	link->express = sp_iface_express_now(l->t.config, iface);
 	link->bare_ip = iface->bare_ip;

@@ -116,6 +116,8 @@ int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, i
 	if (!rc && with_xdp)
 		rc = load_xdp(l, config, slots);
 	if (!rc)
+		rc = sp_gate_load(l, l->tc->obj, NULL);
+	if (!rc)
 		return 0;
 	sp_load_free(l);
 	return explain_load(rc, config, err);
@@ -123,6 +125,7 @@ int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, i
 
 void sp_load_free(struct sp_loaded *l)
 {
+	sp_gate_free(l);
 	sally_xdp__destroy(l->xdp);
 	sally_tc__destroy(l->tc);
 	memset(l, 0, sizeof(*l));
@@ -182,6 +185,8 @@ int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *c
 	if (!rc && is_pinned(dir, "sp_xdp_in"))
 		rc = load_xdp(l, config, 0);
 	if (!rc)
+		rc = sp_gate_load(l, l->tc->obj, dir);
+	if (!rc)
 		return 0;
 	sp_load_free(l);
 	return rc == -EPROTO ? sp_err_set(err, rc, "it has other tables than this version") : explain_load(rc, config, err);
@@ -232,7 +237,8 @@ static int are_pinned(const struct bpf_object *obj, const char *dir)
 
 int sp_load_is_pinned(const struct sp_loaded *l, const char *dir)
 {
-	return are_pinned(l->tc->obj, dir) && (!l->xdp || are_pinned(l->xdp->obj, dir));
+	return are_pinned(l->tc->obj, dir) && (!l->xdp || are_pinned(l->xdp->obj, dir)) &&
+	       (!l->gate || are_pinned(sp_gate_object(l), dir));
 }
 
 /* ---- pins -------------------------------------------------------------------------------------- */

@@ -127,9 +127,17 @@ int sp_rezone_now(const struct sp_live *l, struct sp_links *out, struct sp_err *
 int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
 {
 	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
-	const int rc = sp_guard_open(&g, l->dir, err);
+	struct sp_links links = { 0 };
+	int rc = sp_guard_open(&g, l->dir, err);
 
-	return rc ? rc : settle(l->t.config, g.fd_ifaces, err);
+	if (!rc)
+		rc = settle(l->t.config, g.fd_ifaces, err);
+	if (!rc)
+		rc = sp_links_read(&links, err);
+	if (!rc)
+		sp_names_sync(&g, &links);
+	sp_links_free(&links);
+	return rc;
 }
 
 static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning *zoning, struct sp_links *links,
@@ -149,6 +157,7 @@ static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning
 		l->stays = 1; /* containers come and go; routes, too */
 		if (found <= 0)
 			continue;
+		iface.named &= (sp_u8)~SP_NAMED_UNDONE;
 		l->stays = iface.named != SP_NAMED_BY_FILE;
 		l->xdp = iface.xdp;
 		l->express_was = sp_iface_express_now(c, &iface);
@@ -193,6 +202,7 @@ static int guard_new(struct sp_rezone *z, struct sp_link *l, struct sp_err *err)
 	int rc;
 
 	inert.zone = SP_ZONE_NONE;
+	inert.named |= SP_NAMED_UNDONE; /* should the gate hold it, then until it is in its zone */
 	inert.xdp = z->guard.fd_xdp >= 0 && !l->bare_ip;
 	rc = sp_guard_enter(&z->guard, &inert, SP_ZONE_NONE, 0, 0, err);
 	if (!rc)
@@ -212,6 +222,8 @@ int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct s
 	rc = sp_guard_open(&z->guard, l->dir, err);
 	if (!rc)
 		rc = settle(l->t.config, z->guard.fd_ifaces, err);
+	if (!rc)
+		sp_names_return(&z->guard);
 	if (!rc)
 		rc = plan(l->t.config, z->guard.fd_ifaces, zoning, &z->links, err);
 	for (i = 0; i < z->links.count && !rc; i++) {
@@ -262,6 +274,8 @@ void sp_rezone_end(struct sp_rezone *z, const struct sp_live *l, int is_trial)
 
 	if (z->guard.fd_ifaces > 0 && !is_trial)
 		settle(l->t.config, z->guard.fd_ifaces, &ignored);
+	if (z->guard.fd_ifaces > 0)
+		sp_names_sync(&z->guard, &z->links);
 	sp_guard_close(&z->guard);
 	sp_links_free(&z->links);
 }

@@ -103,6 +103,7 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 	for (i = 0; i < SP_LIVE_TABLES; i++)
 		fd[i] = sp_load_map_fd(&r->loaded, sp_live_names[i]);
 	r->guard = (struct sp_guard){ .fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces"),
+				      .fd_names = sp_gate_names_fd(&r->loaded),
 				      .fd_in = sp_load_prog_fd(&r->loaded, "sp_tc_in"),
 				      .fd_out = sp_load_prog_fd(&r->loaded, "sp_tc_out"),
 				      .fd_xdp = sp_load_prog_fd(&r->loaded, "sp_xdp_in"),
@@ -128,6 +129,8 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 		if (l->zone != SP_ZONE_NONE)
 			rc = sp_guard_enter(&r->guard, l, l->zone, 0, 0, err);
 	}
+	if (!rc)
+		sp_names_sync(&r->guard, &r->up->links);
 	return rc;
 }
 
@@ -272,6 +275,8 @@ static int load_and_attach(struct run *r, sp_u64 cookie, struct sp_err *err)
 		rc = sp_adopt(r->up, &r->live.t, err);
 	if (!rc)
 		rc = attach(r, err);
+	if (!rc)
+		rc = sp_gate_attach(&r->loaded, r->place.dir, err); /* it holds nothing before `up_ns` is written */
 	if (rc)
 		unwind(r);
 	else
@@ -303,6 +308,7 @@ static int exchange_all(struct run *r, const char *second, struct sp_err *err)
 	rc = sp_pins_exchange(&r->place, second, err);
 	if (rc)
 		return rc;
+	sp_gate_unpin(second); /* that of before knows nothing of interfaces that are guarded from now on */
 	rc = attach(r, &why);
 	if (rc)
 		return sp_err_set(err, rc, "%.300s; what was up guards on where this one does not yet; 'sally up' tries "
@@ -327,6 +333,8 @@ static int replace(struct run *r, sp_u64 cookie, struct sp_err *err)
 		rc = sp_pins_make_second(&r->place, second, err);
 	if (!rc)
 		rc = sp_load_pin(&r->loaded, second, err);
+	if (!rc)
+		rc = sp_gate_attach(&r->loaded, second, err);
 	if (!rc)
 		rc = exchange_all(r, second, err);
 	sp_pins_drop_second(&r->place);
@@ -377,6 +385,7 @@ static int take_down(struct sp_pins *p, struct sp_err *err)
 	int removed, rc;
 
 	count_as_down(p->dir);
+	sp_gate_remove(p->cookie);
 	removed = remove_hooks(p->dir, err);
 	if (removed < 0)
 		return removed;

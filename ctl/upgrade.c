@@ -16,7 +16,7 @@
 
 static int is_renewed(const struct sp_loaded *loaded, const char *dir, const struct sp_links *links)
 {
-	int i, same = sp_load_is_pinned(loaded, dir);
+	int i, same = sp_load_is_pinned(loaded, dir) && sp_gate_is_of(loaded, dir);
 
 	for (i = 0; i < links->count && same; i++)
 		same = sp_hook_is_of(&links->link[i], dir);
@@ -32,6 +32,32 @@ static int renew_hooks(const struct sp_loaded *loaded, const struct sp_links *li
 	return rc;
 }
 
+/* What sallyd would do, if one ran. */
+static void guard_returned(const char *dir)
+{
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
+	struct sp_err ignored; /* then the gate holds it */
+
+	if (!sp_guard_open(&g, dir, &ignored))
+		sp_names_return(&g);
+}
+
+static int renew_gate(struct sp_loaded *loaded, const char *dir, struct sp_err *err)
+{
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
+	struct sp_links links = { 0 };
+	int rc = sp_gate_attach(loaded, dir, err);
+
+	if (!rc)
+		rc = sp_guard_open(&g, dir, err);
+	if (!rc)
+		rc = sp_links_read(&links, err);
+	if (!rc)
+		sp_names_sync(&g, &links);
+	sp_links_free(&links);
+	return rc;
+}
+
 static int renew(struct sp_up *up, const struct sp_live *live, struct sp_err *err)
 {
 	struct sp_loaded loaded;
@@ -43,6 +69,8 @@ static int renew(struct sp_up *up, const struct sp_live *live, struct sp_err *er
 		rc = sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
 	if (!rc)
 		rc = renew_hooks(&loaded, &up->links, err);
+	if (!rc)
+		rc = renew_gate(&loaded, live->dir, err);
 	if (!rc)
 		rc = sp_load_repin(&loaded, live->dir, err);
 	for (i = 0; i < SP_CLASS_COUNT; i++)
@@ -61,6 +89,7 @@ int sp_upgrade(struct sp_up *up, struct sp_err *err)
 	int rc = sp_live_open(&live, &why);
 
 	if (!rc) {
+		guard_returned(live.dir);
 		sp_links_free(&up->links);
 		rc = sp_live_links(&live, &up->links, &why);
 		if (!rc)

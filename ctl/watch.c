@@ -74,6 +74,11 @@ void sp_watch_close(struct sp_watch *w)
 	sp_live_close(&w->live);
 }
 
+void sp_watch_let_end(const struct sp_watch *w)
+{
+	sp_gate_unpin(w->live.dir);
+}
+
 int sp_watch_is_down(const struct sp_watch *w)
 {
 	struct stat st;
@@ -177,28 +182,12 @@ static void say(const struct round *r, const char *fmt, ...)
 /* The same interface, mostly under another number: guarded as it was, by the programs that are pinned. */
 static int guard_again(struct round *r, sp_u32 old, const struct sp_iface *was, struct sp_link *l)
 {
-	const struct sp_guard *g = r->w->guard;
-	sp_u8 own_qdisc = 0;
-	int rc;
+	const int rc = sp_guard_again(r->w->guard, old, was, l, r->err);
 
-	l->zone = was->zone;
-	l->named = was->named;
-	l->xdp = (was->xdp || was->xdp_errno) && g->fd_xdp >= 0 && !l->bare_ip;
-	rc = sp_guard_enter(g, l, was->zone_back, 0, 0, r->err);
-	if (!rc)
-		rc = sp_guard_out(g, l, was->zone_back, &own_qdisc, r->err);
-	if (!rc)
-		rc = sp_guard_in(g, l, was->zone_back, own_qdisc, r->err);
 	if (rc) {
-		/* half guarded, it would look as if it were whole */
-		sp_hook_remove(l->ifindex, own_qdisc);
-		if (old != (sp_u32)l->ifindex)
-			bpf_map_delete_elem(g->fd_ifaces, &l->ifindex);
 		say(r, "%s is there again, but is NOT guarded: %s", l->name, r->err->text);
 		return rc;
 	}
-	if (old != (sp_u32)l->ifindex)
-		bpf_map_delete_elem(g->fd_ifaces, &old);
 	say(r, "%s is there again, and guarded again: %s", l->name, sp_zone_name(l->zone));
 	return 0;
 }
@@ -212,9 +201,9 @@ static int check_one(struct round *r, sp_u32 ifindex, const struct sp_iface *i)
 
 	if (l) {
 		l->zone = sp_iface_zone_now(r->w->live.t.config, i);
-		l->named = i->named;
+		l->named = i->named & (sp_u8)~SP_NAMED_UNDONE;
 		/* it was in another network namespace meanwhile, or somebody took the programs off */
-		if (l->zone != SP_ZONE_NONE && sp_hook_count(l->ifindex) < 2 + i->xdp) {
+		if (l->zone != SP_ZONE_NONE && (sp_hook_count(l->ifindex) < 2 + i->xdp || i->named & SP_NAMED_UNDONE)) {
 			sp_hook_remove(l->ifindex, i->own_qdisc);
 			return guard_again(r, ifindex, i, l);
 		}
@@ -250,6 +239,7 @@ static int check_interfaces(struct round *r)
 			rc = rc ? rc : one;
 		}
 	}
+	sp_names_sync(r->w->guard, &r->now);
 	return rc;
 }
 

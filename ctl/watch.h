@@ -27,6 +27,8 @@ typedef void sp_watch_say_fn(void *arg, const char *text);
 
 int sp_watch_open(struct sp_watch *w, struct sp_err *err);
 void sp_watch_close(struct sp_watch *w);
+/* The network namespace is to end: nothing of ours holds it any longer. */
+void sp_watch_let_end(const struct sp_watch *w);
 int sp_watch_is_down(const struct sp_watch *w); /* 1: the firewall was taken down */
 /*
  * Reads interfaces, addresses and routes anew, and brings up to date what the engine knows of them: an interface that

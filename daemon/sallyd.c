@@ -184,8 +184,10 @@ static const char *reason_to_end(const struct sallyd *d, const struct pollfd *p,
 		empty(d->fd[FD_PINS]);
 	if (sp_watch_is_down(&d->w))
 		return "the firewall was taken down";
-	if (p[FD_MOUNTS].revents && !sp_watcher_is_named())
+	if (p[FD_MOUNTS].revents && !sp_watcher_is_named()) {
+		sp_watch_let_end(&d->w);
 		return "this network namespace has lost its name";
+	}
 	*for_good = 0;
 	if (p[FD_SIGNALS].revents && read(d->fd[FD_SIGNALS], &si, sizeof(si)) == sizeof(si))
 		return "it was told to end";

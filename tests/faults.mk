@@ -15,12 +15,16 @@ $(B)/second/gen/%.skel.h: $(B)/bpf16/%.bpf.o
 $(B)/second/load.o: ctl/load.c $(patsubst bpf/%.bpf.c,$(B)/second/gen/%.skel.h,$(BPF_SRC))
 	$(CC) -I$(B)/second/gen $(ALL_CFLAGS) -c $< -o $@
 
+$(B)/second/gate.o: ctl/gate.c $(patsubst bpf/%.bpf.c,$(B)/second/gen/%.skel.h,$(BPF_SRC))
+	$(CC) -I$(B)/second/gen $(ALL_CFLAGS) -c $< -o $@
+
 $(B)/second/main.o: cli/main.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -DSP_VERSION='"$(VERSION)-second"' -c $< -o $@
 
 ALL_OBJ = $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ)
-SECOND_OBJ = $(filter-out %/cli/main.o %/ctl/load.o,$(ALL_OBJ)) $(B)/second/main.o $(B)/second/load.o
+SECOND_OBJ = $(filter-out %/cli/main.o %/ctl/load.o %/ctl/gate.o,$(ALL_OBJ))
+SECOND_OBJ += $(B)/second/main.o $(B)/second/load.o $(B)/second/gate.o
 $(B)/second/sally: $(SECOND_OBJ) $(B)/libhost.a $(B)/sallyd
 	$(CC) $(CFLAGS) -o $@ $(SECOND_OBJ) $(B)/libhost.a $(LDLIBS)
 	cp $(B)/sallyd $(@D)/sallyd

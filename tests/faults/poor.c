@@ -3,6 +3,7 @@
  * A kernel that lacks something, for one process: preloaded, it refuses what SP_LACKS names, as such a kernel does.
  *
  *   cmd NUMBER ERROR    a command of bpf(2)        map NUMBER ERROR    a type of map
+ *   prog NUMBER ERROR   a type of program
  *   link ERROR          programs at XDP            qdisc ERROR         a new queueing discipline
  *   filter ERROR        a new filter               mount ERROR         file systems
  */
@@ -54,6 +55,8 @@ long syscall(long number, ...)
 		error = lacks("cmd", a[0]);
 	if (number == SYS_bpf && !error && a[0] == BPF_MAP_CREATE)
 		error = lacks("map", ((const union bpf_attr *)a[1])->map_type);
+	if (number == SYS_bpf && !error && a[0] == BPF_PROG_LOAD)
+		error = lacks("prog", ((const union bpf_attr *)a[1])->prog_type);
 	if (error) {
 		errno = error;
 		return -1;

@@ -111,9 +111,10 @@ def knocks_are_stopped(lab):
 
 
 def test_vanished_and_there_again(watched):
-    """A new cable by the old name is guarded as soon as sallyd has seen it; until then it is a new interface, which nobody
-    guards. How long that is, is printed."""
+    """A new cable by the old name is guarded as soon as sallyd has seen it; until then nothing passes (test_anew.py). How
+    long that is, is printed."""
     lab = watched
+    lab.witness.begin()
     lab.fw.run("ip", "link", "del", "wan0")
     wait_for("it to be gone", lambda: lab.sally("status").returncode == 0 and "wan0" not in guarded_names(lab))
     cable(lab)
@@ -121,7 +122,6 @@ def test_vanished_and_there_again(watched):
     wait_for("it to be guarded again", lambda: "wan0" in guarded_names(lab))
     print(f"guarded again after at most {time.monotonic() - began:.2f} s")
     knocks_are_stopped(lab)
-    lab.witness.begin()
     with_new = Talkers(lab)
     with_new.go_on()
     assert lab.witness.unguarded() == 0 and with_new.lost() == 0
@@ -132,6 +132,7 @@ def test_to_another_namespace_and_back(watched):
     """Elsewhere our programs judge nobody; back here it is guarded again."""
     lab = watched
     away = Namespace(lab, "away")
+    lab.witness.begin()
     lab.fw.run("ip", "link", "set", "wan0", "netns", away.name)
     away.run("ip", "addr", "add", "5.5.0.1/24", "dev", "wan0")
     away.run("ip", "link", "set", "wan0", "up")
@@ -144,6 +145,7 @@ def test_to_another_namespace_and_back(watched):
     lab.default_route(lab.fw, "5.5.0.2", "2a00:1:0:2::2")
     wait_for("it to be guarded again", lambda: "wan0" in guarded_names(lab))
     knocks_are_stopped(lab)
+    assert lab.witness.end() == 0
 
 
 def test_without_sallyd_it_is_told(tmp_path):
@@ -156,11 +158,11 @@ def test_without_sallyd_it_is_told(tmp_path):
         done = run(lab.fw, SALLY, "apply", "--no-trial", "/dev/null")
         assert one_line(done) and "no interface has a default route" in done.stderr, done
         cable(lab)
-        assert "NOT GUARDED" in lab.sally("status").stdout
+        assert "HELD BACK: wan0" in lab.sally("status").stdout
         again = run(lab.fw, SALLY, "up", "--no-daemon")
         assert one_line(again) and again.returncode == 4
         lab.sally.down()
         lab.sally.up("--flows", "2000")
-        assert "NOT GUARDED" not in lab.sally("status").stdout
+        assert "HELD BACK" not in lab.sally("status").stdout
     finally:
         lab.close()

@@ -130,8 +130,8 @@ class Stream:
                 else:
                     end.sendto(data, self.talk.peer)
                 self.sent[i] += 1
-            except OSError as error:  # a TCP connection that waits; an interface that is down
-                if error.errno not in (errno.EAGAIN, errno.ENETUNREACH):
+            except OSError as error:  # a TCP connection that waits; an interface that is down, gone, or held back
+                if error.errno not in (errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EINVAL):
                     raise
 
     def hear(self, i):

@@ -13,6 +13,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+/* Programs at netfilter's hooks: Linux 6.4; older headers do not name them, and older kernels do without. */
+#define NETFILTER_TYPE 32
+#define NETFILTER_ATTACH 45
+
 #define LOG_TAIL 2000 /* bytes of a refusal that are worth reading */
 #define ANY_SIZE 1024 /* the verifier does not care how large an array is, only that it is not empty */
 
@@ -31,6 +35,35 @@ static int has_bpf(void)
 		return 0;
 	close(fd);
 	return 1;
+}
+
+static int has_netfilter(void)
+{
+	const struct bpf_insn accept[] = { { .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+					   { .code = BPF_JMP | BPF_EXIT } };
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = (enum bpf_attach_type)NETFILTER_ATTACH);
+	int fd = bpf_prog_load((enum bpf_prog_type)NETFILTER_TYPE, "probe", "GPL", accept, 2, &opts);
+
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return 1;
+}
+
+/* What libbpf does not know by the name of the section. 1: this kernel has no such programs. */
+static int set_types(struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj) {
+		if (strcmp(bpf_program__section_name(prog), "netfilter"))
+			continue;
+		bpf_program__set_type(prog, (enum bpf_prog_type)NETFILTER_TYPE);
+		bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)NETFILTER_ATTACH);
+		if (!has_netfilter())
+			return 1;
+	}
+	return 0;
 }
 
 static int print_program(const char *object, const struct bpf_program *prog)
@@ -62,6 +95,11 @@ static int load_object(const char *path)
 	if (!obj) {
 		fprintf(stderr, "loader: %s: cannot be opened: %s\n", path, strerror(errno));
 		return 1;
+	}
+	if (set_types(obj)) {
+		fprintf(stderr, "loader: %s: this kernel has no programs at netfilter's hooks, and does without\n", path);
+		bpf_object__close(obj);
+		return 0;
 	}
 	bpf_object__for_each_map(map, obj)
 		if (!bpf_map__max_entries(map) && bpf_map__set_max_entries(map, ANY_SIZE))
