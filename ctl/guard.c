@@ -53,8 +53,10 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 
 int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err)
 {
-	int rc = sp_hook_qdisc(l->ifindex, own_qdisc, err);
+	sp_u8 made = 0;
+	int rc = sp_hook_qdisc(l->ifindex, &made, err);
 
+	*own_qdisc |= made;
 	if (!rc)
 		rc = sp_guard_enter(g, l, zone_back, *own_qdisc, 0, err);
 	return rc ? rc : sp_hook_tc(l, 1, g->fd_out, err);

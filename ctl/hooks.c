@@ -252,6 +252,18 @@ int sp_hook_count(int ifindex)
 	return in.ours + out.ours + (xdp_ours(ifindex) != 0);
 }
 
+int sp_hook_is_open(int ifindex)
+{
+	struct filters in, out;
+	int i, judged = xdp_ours(ifindex) != 0;
+
+	filters_read(ifindex, 0, &in);
+	filters_read(ifindex, 1, &out);
+	for (i = 0; i < in.ours; i++)
+		judged |= !strcmp(in.our[i].program, "sp_tc_in");
+	return !in.ours || !out.ours || !judged;
+}
+
 int sp_hook_remove(int ifindex, int own_qdisc)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
@@ -289,11 +301,8 @@ static int renew_filters(const struct sp_link *l, int egress, const struct sp_lo
 static int renew_xdp(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err)
 {
 	const int prog_fd = sp_load_prog_fd(by, "sp_xdp_in");
-	int rc = 0;
+	const int rc = prog_fd < 0 ? -EOPNOTSUPP : sp_hook_xdp(l, prog_fd);
 
-	/* no program would take that one off */
-	if (xdp_ours(l->ifindex))
-		rc = prog_fd < 0 ? -EOPNOTSUPP : sp_hook_xdp(l, prog_fd);
 	return rc ? sp_err_set(err, rc, "%s: can not replace the program at XDP: %s; the one before stays, "
 			       "'sally up --replace' puts it right", l->name, strerror(-rc)) : 0;
 }
@@ -312,11 +321,30 @@ int sp_hook_is_of(const struct sp_link *l, const char *dir)
 	return same;
 }
 
+int sp_hook_is_where(const struct sp_link *l)
+{
+	struct filters f;
+
+	filters_read(l->ifindex, 0, &f);
+	if (!f.ours)
+		return 1; /* somebody took it off, as status says */
+	return f.ours == 1 && !strcmp(f.our[0].program, l->xdp ? "sp_tc_reject" : "sp_tc_in") &&
+	       !xdp_ours(l->ifindex) == !l->xdp;
+}
+
 int sp_hook_renew(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err)
 {
 	int rc = renew_filters(l, 1, by, err);
 
 	if (!rc)
 		rc = renew_filters(l, 0, by, err);
-	return rc ? rc : renew_xdp(l, by, err);
+	if (!rc && l->xdp && *l->name)
+		rc = renew_xdp(l, by, err);
+	if (rc || sp_hook_is_where(l))
+		return rc;
+	/* who was on the way from TC to XDP, or back, left the one before */
+	rc = sp_hook_tc(l, 0, sp_load_prog_fd(by, l->xdp ? "sp_tc_reject" : "sp_tc_in"), err);
+	if (!rc && !l->xdp)
+		sp_hook_no_xdp(l);
+	return rc;
 }

@@ -72,9 +72,11 @@ void sp_hook_no_xdp(const struct sp_link *l);
 /* Takes everything of ours off an interface; returns how many programs that were. */
 int sp_hook_remove(int ifindex, int own_qdisc);
 int sp_hook_count(int ifindex);
+int sp_hook_is_open(int ifindex); /* 1: a way in or out lacks its program, be it at TC or at XDP */
 /* Puts the program of the same name in the place of each of ours; at no instant is there none. */
 int sp_hook_renew(const struct sp_link *l, const struct sp_loaded *by, struct sp_err *err);
 int sp_hook_is_of(const struct sp_link *l, const char *dir); /* 1: ours there are the very programs that are pinned */
+int sp_hook_is_where(const struct sp_link *l); /* 1: the way in is judged at XDP, or at TC, as l->xdp says, and only there */
 
 /* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
 struct sp_guard {

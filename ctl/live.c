@@ -223,8 +223,7 @@ int sp_live_links(const struct sp_live *l, struct sp_links *out, struct sp_err *
 		if (bpf_map_lookup_elem(l->fd_ifaces, &key, &iface))
 			continue;
 		join_iface(l, &out->link[i], &iface);
-		/* one program for each direction */
-		out->link[i].is_unhooked = out->link[i].zone && sp_hook_count(out->link[i].ifindex) < 2 + iface.xdp;
+		out->link[i].is_unhooked = out->link[i].zone && sp_hook_is_open(out->link[i].ifindex);
 	}
 	/* those that are gone: an index that no interface has any more */
 	known = *out;

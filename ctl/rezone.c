@@ -198,7 +198,7 @@ int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, cons
 static int guard_new(struct sp_rezone *z, struct sp_link *l, struct sp_err *err)
 {
 	struct sp_link inert = *l;
-	sp_u8 own_qdisc;
+	sp_u8 own_qdisc = 0;
 	int rc;
 
 	inert.zone = SP_ZONE_NONE;

@@ -96,6 +96,24 @@ static int any_wants_xdp(const struct sp_up *up)
 	return any;
 }
 
+/* A map that another version made may have larger values than we have room for. */
+static int has_value_size(int fd, size_t size)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == size;
+}
+
+/* What an instance whose pins can be read knows of its interfaces; without pins nothing is our own qdisc. */
+static int is_own_qdisc(int fd_ifaces, int ifindex)
+{
+	struct sp_iface iface;
+
+	return has_value_size(fd_ifaces, sizeof(iface)) && !bpf_map_lookup_elem(fd_ifaces, &ifindex, &iface) &&
+	       iface.own_qdisc;
+}
+
 static int prepare_tables(struct run *r, const struct sp_config *config, struct sp_err *err)
 {
 	int fd[SP_LIVE_TABLES], i, rc = 0;
@@ -127,29 +145,11 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 		l->xdp = (sp_u8)wants_xdp(r->up, l);
 		sp_guard_note(l, r->up->flags, 0);
 		if (l->zone != SP_ZONE_NONE)
-			rc = sp_guard_enter(&r->guard, l, l->zone, 0, 0, err);
+			rc = sp_guard_enter(&r->guard, l, l->zone, (sp_u8)is_own_qdisc(r->fd_before, l->ifindex), 0, err);
 	}
 	if (!rc)
 		sp_names_sync(&r->guard, &r->up->links);
 	return rc;
-}
-
-/* A map that another version made may have larger values than we have room for. */
-static int has_value_size(int fd, size_t size)
-{
-	struct bpf_map_info info = { 0 };
-	sp_u32 len = sizeof(info);
-
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && info.value_size == size;
-}
-
-/* What an instance whose pins can be read knows of its interfaces; without pins nothing is our own qdisc. */
-static int is_own_qdisc(int fd_ifaces, int ifindex)
-{
-	struct sp_iface iface;
-
-	return has_value_size(fd_ifaces, sizeof(iface)) && !bpf_map_lookup_elem(fd_ifaces, &ifindex, &iface) &&
-	       iface.own_qdisc;
 }
 
 static int guard_ways_out(struct run *r, struct sp_err *err)
@@ -161,12 +161,8 @@ static int guard_ways_out(struct run *r, struct sp_err *err)
 
 		if (l->zone == SP_ZONE_NONE)
 			continue;
-		rc = sp_guard_out(&r->guard, l, l->zone, &r->own_qdisc[n], err);
-		if (!rc && !r->own_qdisc[n] && is_own_qdisc(r->fd_before, l->ifindex)) {
-			r->own_qdisc[n] = 1;
-			rc = sp_guard_enter(&r->guard, l, l->zone, 1, 0, err);
-		}
-		n++;
+		r->own_qdisc[n] = (sp_u8)is_own_qdisc(r->fd_before, l->ifindex);
+		rc = sp_guard_out(&r->guard, l, l->zone, &r->own_qdisc[n++], err);
 	}
 	return rc;
 }

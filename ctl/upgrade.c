@@ -14,21 +14,38 @@
 
 #include "internal.h"
 
-static int is_renewed(const struct sp_loaded *loaded, const char *dir, const struct sp_links *links)
+/* Does this firewall guard it, or may after a trial? What is on others was left by the one before (let_go() in up.c). */
+static int is_known(const struct sp_live *live, const struct sp_link *l)
 {
-	int i, same = sp_load_is_pinned(loaded, dir) && sp_gate_is_of(loaded, dir);
+	struct sp_iface iface;
+	const sp_u32 key = (sp_u32)l->ifindex;
 
-	for (i = 0; i < links->count && same; i++)
-		same = sp_hook_is_of(&links->link[i], dir);
+	return !bpf_map_lookup_elem(live->fd_ifaces, &key, &iface);
+}
+
+static int is_renewed(const struct sp_loaded *loaded, const struct sp_live *live, const struct sp_links *links)
+{
+	int i, same = sp_load_is_pinned(loaded, live->dir) && sp_gate_is_of(loaded, live->dir);
+
+	for (i = 0; i < links->count && same; i++) {
+		const struct sp_link *l = &links->link[i];
+
+		same = is_known(live, l) ? sp_hook_is_of(l, live->dir) && sp_hook_is_where(l) : !sp_hook_count(l->ifindex);
+	}
 	return same;
 }
 
-static int renew_hooks(const struct sp_loaded *loaded, const struct sp_links *links, struct sp_err *err)
+static int renew_hooks(const struct sp_loaded *loaded, const struct sp_live *live, const struct sp_links *links,
+		       struct sp_err *err)
 {
 	int i, rc = 0;
 
-	for (i = 0; i < links->count && !rc; i++)
-		rc = sp_hook_renew(&links->link[i], loaded, err);
+	for (i = 0; i < links->count && !rc; i++) {
+		if (is_known(live, &links->link[i]))
+			rc = sp_hook_renew(&links->link[i], loaded, err);
+		else
+			sp_hook_remove(links->link[i].ifindex, 0);
+	}
 	return rc;
 }
 
@@ -65,10 +82,10 @@ static int renew(struct sp_up *up, const struct sp_live *live, struct sp_err *er
 
 	if (rc)
 		return rc;
-	if (is_renewed(&loaded, live->dir, &up->links))
+	if (is_renewed(&loaded, live, &up->links))
 		rc = sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
 	if (!rc)
-		rc = renew_hooks(&loaded, &up->links, err);
+		rc = renew_hooks(&loaded, live, &up->links, err);
 	if (!rc)
 		rc = renew_gate(&loaded, live->dir, err);
 	if (!rc)

@@ -203,7 +203,7 @@ static int check_one(struct round *r, sp_u32 ifindex, const struct sp_iface *i)
 		l->zone = sp_iface_zone_now(r->w->live.t.config, i);
 		l->named = i->named & (sp_u8)~SP_NAMED_UNDONE;
 		/* it was in another network namespace meanwhile, or somebody took the programs off */
-		if (l->zone != SP_ZONE_NONE && (sp_hook_count(l->ifindex) < 2 + i->xdp || i->named & SP_NAMED_UNDONE)) {
+		if (l->zone != SP_ZONE_NONE && (sp_hook_is_open(l->ifindex) || i->named & SP_NAMED_UNDONE)) {
 			sp_hook_remove(l->ifindex, i->own_qdisc);
 			return guard_again(r, ifindex, i, l);
 		}

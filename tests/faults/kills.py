@@ -3,7 +3,8 @@
 
 usage: kills.py N [SEED]      half of the kills on a computer (TC), half on a gateway that translates (XDP)
 
-With SP_SECONDS in the environment it ends after that time, with as many as it got to; SP_KINDS=host or gateway: only there.
+With SP_SECONDS in the environment it ends after that time, with as many as it got to; SP_KINDS=host or gateway: only there;
+SP_COMMANDS=switch,... only those.
 
 After each: status answers; one of the two policies judges, whole; the next command works; nothing is left behind; since
 the firewall came up not one knock has arrived at the raw listener behind it; every conversation goes on, and none has lost a
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 
-from witness import BASE, SECOND, Talkers, Witness, lock_of, one_line, run
+from witness import BASE, SECOND, Talkers, Witness, lock_of, one_line, programs, run
 
 from lab import SALLY, Lab, wait_for
 
@@ -28,9 +29,12 @@ FENCE = 7205  # open in both policies
 OF = {"old": (7201, 7203), "new": (7202, 7204)}
 LINES = 40
 PLACES = (("host", "tc"), ("gateway", "xdp"))
-WEIGHTS = {"apply": 4, "trial": 2, "confirm": 2, "undo": 3, "upgrade": 4, "replace": 3, "up": 2, "down": 2}
+WEIGHTS = {"apply": 4, "trial": 2, "confirm": 2, "undo": 3, "upgrade": 4, "replace": 3, "switch": 3, "up": 2,
+           "down": 2}
 # on a gateway that translates, these end what is translated
 OF_A_COMPUTER = ("replace", "up", "down")
+FLOWS = {"tc": 20000, "xdp": 9000}  # another way in, another table
+PROGRAMS = {"tc": {"sp_tc_in", "sp_tc_out"}, "xdp": {"sp_xdp_in", "sp_tc_reject", "sp_tc_out"}}
 
 
 def other(name):
@@ -41,11 +45,12 @@ class Victim:
     """One firewall whose commands are killed."""
 
     def __init__(self, kind, mode, directory, rng):
-        self.rng, self.dir, self.mode = rng, directory, mode
+        self.rng, self.dir, self.mode, self.first = rng, directory, mode, mode
         self.lab = Lab(kind)
         self.kills, self.late, self.stopped = dict.fromkeys(WEIGHTS, 0), 0, 0
         self.lost, self.fresh = 0, True
         self.took = {}  # seconds, of each command when nobody kills it
+        self.pins = {}  # by mode
         try:
             self._begin()
         except BaseException:
@@ -84,14 +89,15 @@ class Victim:
         return took
 
     def up_words(self):
-        return ["up", "--no-daemon", "--mode", self.mode, "--config", self.conf[self.policy], "--flows", "20000"]
+        return ["up", "--no-daemon", "--mode", self.mode, "--config", self.conf[self.policy], "--flows",
+                str(FLOWS[self.mode])]
 
     def up(self):
         """It was down, or half."""
         took = self.must(*self.up_words())
         self.took.setdefault("up", took)
         self.witness.begin()
-        self.pins = sorted(os.listdir(self.folder()))
+        self.pins[self.mode] = sorted(os.listdir(self.folder()))
 
     def folder(self):
         """Its folder of pins; there is at most one."""
@@ -134,6 +140,8 @@ class Victim:
         argv = self.lab.fw.command(program or self.program, *words)
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True)
+        if command == "switch":
+            self.until_second(process)
         time.sleep(self.rng.uniform(0, self.took[command]))
         process.send_signal(signal.SIGKILL)
         said = process.communicate(timeout=60)[1]
@@ -145,6 +153,23 @@ class Victim:
         self.late += 1
         self.took[command] *= 0.88  # the machine is less busy than when it was measured
         return False
+
+    def until_second(self, process):
+        """It has loaded what is to take the place of what is there; or has ended."""
+        second = lock_of(self.lab.fw).replace("/lock-", "/second-")
+        wait_for("tables to change places", lambda: os.path.exists(second) or process.poll() is not None, 60, 0.001)
+
+    def learn_switch(self):
+        """There and back; most of the time goes by before anything changes, and is of no interest."""
+        for _ in range(2):
+            self.mode = "tc" if self.mode == "xdp" else "xdp"
+            process = subprocess.Popen(self.lab.fw.command(self.program, *self.up_words(), "--replace"),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            self.until_second(process)
+            began = time.monotonic()
+            assert process.wait(60) == 0
+            self.took["switch"] = time.monotonic() - began
+            self.pins[self.mode] = sorted(os.listdir(self.folder()))
 
     def learn(self):
         """How long each command takes here, so that kills lie within."""
@@ -219,6 +244,26 @@ class Victim:
         again, _ = self.sally("up", "--no-daemon")
         assert again.returncode == 4 and "up already" in again.stderr, again
 
+    def try_switch(self):
+        """From TC to XDP, or back, and to a larger table or a smaller one; `up` finishes what was begun."""
+        if "switch" not in self.took:
+            self.learn_switch()
+        self.mode = "tc" if self.mode == "xdp" else "xdp"
+        killed = self.kill("switch", *self.up_words(), "--replace")
+        assert "NOT GUARDED" not in self.lab.sally("status").stdout
+        done, _ = self.sally("up", "--no-daemon")
+        assert done.returncode in (0, 4), done
+        status = self.lab.sally.status()
+        modes = {i["mode"] for i in status["interfaces"] if i["guarded"]}
+        assert modes == {self.mode} or (killed and len(modes) == 1), modes
+        self.mode = modes.pop()
+        assert programs(self.lab.fw).keys() == PROGRAMS[self.mode], programs(self.lab.fw)
+        assert abs(status["flows"]["capacity"] / FLOWS[self.mode] - 1) < 0.1, status["flows"]
+        self.fresh = True
+        if done.returncode == 0:
+            done, _ = self.sally("up", "--no-daemon")
+        assert done.returncode == 4 and "up already" in done.stderr, done
+
     def try_down(self):
         self.count_stopped()
         self.check_guarded(end=True)
@@ -263,7 +308,7 @@ class Victim:
         self.stopped += drops.get("uninvited", 0)
 
     def check_left(self):
-        assert sorted(os.listdir(self.folder())) == self.pins, "pins"
+        assert sorted(os.listdir(self.folder())) == self.pins[self.mode], "pins"
         assert not os.path.exists(lock_of(self.lab.fw).replace("/lock-", "/second-")), "pins of a replacement"
         assert {"old.conf", "new.conf"} == {name for name in os.listdir(self.dir) if not name.startswith("heard-")}
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -280,15 +325,16 @@ class Victim:
         self.check_left()
         lost = self.talkers.lost() - self.lost
         # the kernel stops an interface for a moment when a clsact qdisc comes or goes: datagrams of that moment are lost
-        if command not in OF_A_COMPUTER:
+        if command not in (*OF_A_COMPUTER, "switch"):
             assert lost == 0, f"conversations lost {lost} packets"
         self.lost += lost
 
-    def go(self, n, say):
-        """n kills, and what was tried when they came too late."""
-        self.learn()
+    def go(self, n, say, only):
+        """n kills, of these commands or all, and what was tried when they came too late."""
+        if only != ["switch"]:
+            self.learn()
         deadline = time.monotonic() + float(os.environ.get("SP_SECONDS", "1e9"))
-        commands = [c for c in WEIGHTS if self.lab.kind == "host" or c not in OF_A_COMPUTER]
+        commands = only or [c for c in WEIGHTS if self.lab.kind == "host" or c not in OF_A_COMPUTER]
         while sum(self.kills.values()) < n and time.monotonic() < deadline:
             command = self.rng.choices(commands, [WEIGHTS[c] for c in commands])[0]
             try:
@@ -309,12 +355,13 @@ class Victim:
             for side in ("ingress", "egress"):
                 assert " bpf " not in self.lab.fw.run("tc", "filter", "show", "dev", dev, side, check=False).stdout
             assert "xdp" not in self.lab.fw.run("ip", "link", "show", dev).stdout
+        assert "clsact" not in self.lab.fw.run("tc", "qdisc", "show").stdout, "a qdisc of ours stays"
         said = sum(sum(stream.got) for stream in self.talkers.streams)
         kills = ", ".join(f"{command} {n}" for command, n in self.kills.items() if n)
-        return (f"{self.lab.kind} ({self.mode}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); "
+        return (f"{self.lab.kind} ({self.first}): {sum(self.kills.values())} kills ({kills}; {self.late} came too late); "
                 f"guarded for {self.witness.guarded_s:.0f} s, in which at least {self.stopped} knocks were stopped and 0 "
                 f"arrived; "
-                f"conversations: {said} messages, {self.lost} lost, around {', '.join(OF_A_COMPUTER)}")
+                f"conversations: {said} messages, {self.lost} lost, around {', '.join(OF_A_COMPUTER)}, switch")
 
     def close(self):
         if hasattr(self, "talkers"):
@@ -324,7 +371,7 @@ class Victim:
         self.lab.close()
 
 
-def kills(n, seed, say=lambda _: None):
+def kills(n, seed, say=lambda _: None, only=()):
     """The lines that say what was seen; AssertionError: what was not as it should be."""
     rng = random.Random(seed)
     lines = []
@@ -334,7 +381,7 @@ def kills(n, seed, say=lambda _: None):
         with tempfile.TemporaryDirectory() as directory:
             victim = Victim(kind, mode, directory, rng)
             try:
-                victim.go((n + i) // 2, say)
+                victim.go((n + i) // 2, say, only)
                 lines.append(victim.end())
             finally:
                 victim.close()
@@ -350,7 +397,8 @@ def main():
     print(f"kills: {n}, seed {seed}", flush=True)
     began = time.monotonic()
     try:
-        lines = kills(n, seed, lambda k: k % 50 or print(f"  {k} ({time.monotonic() - began:.0f} s)", flush=True))
+        lines = kills(n, seed, lambda k: k % 50 or print(f"  {k} ({time.monotonic() - began:.0f} s)", flush=True),
+                      list(filter(None, os.environ.get("SP_COMMANDS", "").split(","))))
     except AssertionError as error:
         print(f"FAILED: {error}\n0 passed, 1 failed, 0 skipped")
         return 1

@@ -12,12 +12,19 @@ from lab import SALLY, Lab
 from witness import Witness, run
 
 KILLS = 12
+SWITCHES = 4
 ACTS = ("sendto", "send", "sendmsg", "unlinkat", "rmdir")  # where it takes something away
 LAST = 5  # so many of them are tried
 
 
 def test_kills_at_random_moments():
     for line in kills(KILLS, 1):
+        print(line)
+
+
+def test_kills_between_tc_and_xdp():
+    """`up --replace` to the other way in and a table of another size: never unguarded, and the next `up` finishes it."""
+    for line in kills(SWITCHES, 3, only=["switch"]):
         print(line)
 
 

@@ -14,7 +14,7 @@ import signal
 import pytest
 
 from lab import SALLY, Lab, wait_for
-from witness import BASE, OTHER, POOR, SECOND, Talkers, Witness, one_line, run
+from witness import BASE, OTHER, POOR, SECOND, Talkers, Witness, lock_of, one_line, programs, run
 
 
 @pytest.fixture(params=[("host", "tc"), ("gateway", "xdp")], ids="-".join)
@@ -31,23 +31,6 @@ def guarded(request, tmp_path):
         lab.talkers.end()
     finally:
         lab.close()
-
-
-def programs(ns):
-    """The digests of our programs, by name, as the kernel tells them."""
-    found = {}
-    for dev in ("wan0", "lan0"):
-        for side in ("ingress", "egress"):
-            done = ns.run("tc", "-j", "filter", "show", "dev", dev, side, check=False)
-            for row in json.loads(done.stdout or "[]"):
-                options = row.get("options", {})
-                if options.get("bpf_name", "").startswith("sp_"):
-                    found.setdefault(options["bpf_name"].split(":")[0], set()).add(options["prog"]["tag"])
-        link = json.loads(ns.run("ip", "-j", "link", "show", "dev", dev, check=False).stdout or "[]")
-        for row in link:
-            if "xdp" in row:
-                found.setdefault("sp_xdp_in", set()).add(row["xdp"]["prog"]["tag"])
-    return found
 
 
 def test_the_next_build_takes_over(guarded):
@@ -116,7 +99,8 @@ def replace(lab, program, *words):
 
 
 def left(lab):
-    return [name for name in os.listdir(BASE) if name.startswith("second-")] + [
+    second = lock_of(lab.fw).replace("/lock-", "/second-")
+    return [name for name in (os.path.basename(second),) if os.path.exists(second)] + [
         name for name in os.listdir(BASE) if name.split("-")[1] == str(os.stat(lab.fw.path).st_ino)][1:]
 
 

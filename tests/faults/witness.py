@@ -8,6 +8,7 @@ between two moments at which the firewall was up. Conversations speak all the ti
 """
 
 import errno
+import json
 import mmap
 import os
 import selectors
@@ -209,6 +210,23 @@ class Talkers(threading.Thread):
 def run(ns, program, *argv):
     """A sally of any build in that namespace."""
     return subprocess.run(ns.command(program, *argv), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def programs(ns):
+    """The digests of our programs, by name, as the kernel tells them."""
+    found = {}
+    for dev in ("wan0", "lan0"):
+        for side in ("ingress", "egress"):
+            done = ns.run("tc", "-j", "filter", "show", "dev", dev, side, check=False)
+            for row in json.loads(done.stdout or "[]"):
+                options = row.get("options", {})
+                if options.get("bpf_name", "").startswith("sp_"):
+                    found.setdefault(options["bpf_name"].split(":")[0], set()).add(options["prog"]["tag"])
+        link = json.loads(ns.run("ip", "-j", "link", "show", "dev", dev, check=False).stdout or "[]")
+        for row in link:
+            if "xdp" in row:
+                found.setdefault("sp_xdp_in", set()).add(row["xdp"]["prog"]["tag"])
+    return found
 
 
 def lock_of(ns):
