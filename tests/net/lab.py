@@ -179,6 +179,8 @@ def grown(before, after):
 class Lab:
     """kind: "gateway" or "host"."""
 
+    INDEX = {}  # numbers of interfaces, by name; others get the next one
+
     def __init__(self, kind):
         global _serial
         _serial += 1
@@ -233,10 +235,11 @@ class Lab:
     def forwards(ns):
         ns.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
-    @staticmethod
-    def link(a, a_dev, b, b_dev, net4, net6):
+    @classmethod
+    def link(cls, a, a_dev, b, b_dev, net4, net6):
         """A cable: end a is .1, end b is .2."""
-        a.run("ip", "link", "add", a_dev, "type", "veth", "peer", "name", b_dev, "netns", b.name)
+        index = ("index", cls.INDEX[a_dev]) if a_dev in cls.INDEX else ()
+        a.run("ip", "link", "add", a_dev, *index, "type", "veth", "peer", "name", b_dev, "netns", b.name)
         for number, (ns, dev) in enumerate(((a, a_dev), (b, b_dev)), 1):
             ns.run("ip", "addr", "add", net4.format(number), "dev", dev)
             ns.run("ip", "addr", "add", net6.format(number), "dev", dev, "nodad")
