@@ -149,7 +149,6 @@ SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len
 SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p)
 {
 	struct sp_place where;
-	struct sp_set *set;
 	struct sp_flow *f;
 	sp_u32 at;
 
@@ -160,11 +159,9 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 		return SP_NULL;
 	p->hash = sp_key_hash(&p->key, c->secret);
 	sp_place(&where, p->hash, c->sets);
-	/* mostly it is at home: its memory is asked for together with the tags, not after them, and two waits become one */
-	set = sp_set_at(where.set[0]);
-	if (set)
-		(void)SP_READ(set->lock);
 	at = where.set[0] * SP_WAYS + where.home;
+	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
+	sp_flow_soon(at);
 	f = sp_flow_at(at);
 	p->flow = f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE ? at + 1 : 0;
 	if (!p->flow)
@@ -337,7 +334,7 @@ SP_INLINE void sp_fast_fresh(struct sp_pkt *p, sp_u32 ifindex, sp_u16 line, sp_u
 	p->note = note;
 	p->order_flags = 0;
 	p->bare_ip = p->unfinished = p->virtual = p->keeps = p->foreign = p->ask = p->side = p->flip = 0;
-	p->icmp_type = p->icmp_code = p->is_frag = p->frag_more = p->goes_on = 0;
+	p->icmp_type = p->icmp_code = p->is_frag = p->frag_more = 0;
 	p->wscale = SP_WSCALE_NONE;
 	p->slot = p->port_at = 0;
 	p->event = SP_EVENT_NEW;

@@ -219,6 +219,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	if (!p || !c || !s)
 		return SP_R_TABLE_FULL;
 	sp_place(&where, p->hash, c->sets);
+	sp_flow_soon(where.set[0] * SP_WAYS + where.home); /* an alias: not yet looked for */
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;

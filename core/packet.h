@@ -109,7 +109,6 @@ struct sp_pkt {
 	sp_u8 hop_limit;
 	sp_u8 is_frag; /* it is a piece of a larger datagram */
 	sp_u8 frag_more; /* and not the last one */
-	sp_u8 goes_on; /* it goes on with an answered conversation */
 	sp_u8 event; /* enum sp_event_kind, filled in by the trackers */
 	sp_u32 frag_id;
 	sp_u32 frag_off; /* bytes */

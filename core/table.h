@@ -5,7 +5,7 @@
  * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w
  * of set b is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the
  * first while that has room to spare, else into the emptier one; there into the way that its hash names, its home, if that
- * is empty. So the fast path (fast.h) looks at home first and waits for tags and conversation at once. A hit touches the
+ * is empty. So the fast path (fast.h) looks at home first, and mostly has no need of the tags. Any other hit touches the
  * line of the tags and the conversation.
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY

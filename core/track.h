@@ -172,7 +172,6 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		SP_WRITE(f->seen_ns, p->now_ns);
 	}
 	sp_flow_phase(c, s, f, next);
-	p->goes_on = sp_class_of(next) == SP_CLASS_ANSWERED;
 out:
 	sp_flow_unlock(f);
 	return reason;

@@ -148,6 +148,18 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return SP_LOOKUP(sp_flows, i);
 }
 
+/* Entry i will be needed. BPF has no instruction that fetches ahead, but nobody waits for what is not used. */
+SP_INLINE void sp_flow_soon(sp_u32 i)
+{
+	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, i);
+	struct sp_flow *f = sp_flow_at(i);
+
+	if (f)
+		(void)SP_READ(f->packets[0]);
+	if (of)
+		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
+}
+
 /* Entry i, which is locked, becomes the conversation that p begins; NULL: has other aliases. */
 SP_INLINE void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
 {
