@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The gate: what came in by an interface that is to be guarded but has no programs yet is held back, and so is what would
- * leave by it. Decision record: docs/decisions/0031-gate.md.
+ * The gate: what came in by an interface that is to be guarded but has no programs yet is held back, and so is what is to be
+ * forwarded to it: it would leave untranslated. Decision record: docs/decisions/0031-gate.md.
  *
  * An interface that is made anew (a modem dials again, a tunnel is restarted) has no filters. Netfilter's hooks belong to
  * the network namespace, so they are there before it is. Whatever is guarded passes, and what nobody wants guarded.
@@ -64,6 +64,13 @@ struct {
 	__type(value, struct sp_gate);
 } sp_gate SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, sp_u32);
+	__type(value, struct sp_whole);
+} sp_whole SEC(".maps");
+
 /* One that was in another namespace meanwhile has kept its number, but lost its filters. */
 SP_INLINE int has_filters(const struct net_device *dev)
 {
@@ -92,14 +99,17 @@ static __attribute__((noinline)) int is_discovery(const struct bpf_nf_ctx *ctx)
 	return h.type != 134 || (h.src[0] == 0xfe && (h.src[1] & 0xc0) == 0x80); /* RFC 4861 6.1.2 */
 }
 
-/* It is not guarded. Ought it to be? */
+/* Is it guarded? If not, ought it to be? */
 static __attribute__((noinline)) int hold(const struct bpf_nf_ctx *ctx, const struct net_device *dev)
 {
 	struct sp_gate_name name = { { 0 } };
+	sp_u32 zero = 0, ifindex = (sp_u32)dev->ifindex;
+	const struct sp_iface *i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
 	const struct sp_config *c;
 	struct sp_gate *g;
-	sp_u32 zero = 0;
 
+	if (i && !(i->named & SP_NAMED_UNDONE) && has_filters(dev))
+		return SP_NF_ACCEPT;
 	if (bpf_probe_read_kernel_str(&name, sizeof(name), dev->name) < 0)
 		return SP_NF_ACCEPT;
 	g = bpf_map_lookup_elem(&sp_gate, &name);
@@ -115,26 +125,27 @@ static __attribute__((noinline)) int hold(const struct bpf_nf_ctx *ctx, const st
 
 SP_INLINE int pass(const struct bpf_nf_ctx *ctx, const struct net_device *dev)
 {
-	const struct sp_iface *i;
-	sp_u32 ifindex;
+	const struct sp_whole *w;
+	sp_u32 zero = 0, ifindex;
 
 	if (!dev)
 		return SP_NF_ACCEPT;
 	ifindex = (sp_u32)dev->ifindex;
-	i = bpf_map_lookup_elem(&sp_ifaces, &ifindex);
-	if (i && !(i->named & SP_NAMED_UNDONE) && has_filters(dev))
+	w = bpf_map_lookup_elem(&sp_whole, &zero);
+	if (w && w->ifindex[ifindex % SP_MAX_IFACES] == ifindex && has_filters(dev))
 		return SP_NF_ACCEPT;
 	return hold(ctx, dev);
 }
 
+/* Each packet meets one of these: netfilter's call costs more than what is done here. */
 SEC("netfilter") int sp_gate_in(struct bpf_nf_ctx *ctx)
 {
 	return pass(ctx, ctx->state->in);
 }
 
-SEC("netfilter") int sp_gate_out(struct bpf_nf_ctx *ctx)
+SEC("netfilter") int sp_gate_on(struct bpf_nf_ctx *ctx)
 {
-	return pass(ctx, ctx->state->out);
+	return pass(ctx, ctx->state->in) == SP_NF_DROP ? SP_NF_DROP : pass(ctx, ctx->state->out);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -148,8 +148,8 @@ static void print_gate(const struct picture *p)
 		const struct sp_held *h = &p->held_back[i];
 
 		if (is_held(p, h->name))
-			printf("  HELD BACK: %s was made anew and is not guarded yet: nothing passes (%llu packets so far); "
-			       "sallyd guards it, or 'sally apply'\n", h->name, h->packets);
+			printf("  HELD BACK: %s was made anew and is not guarded yet: nothing comes in (%llu packets so far)"
+			       "; sallyd guards it, or 'sally apply'\n", h->name, h->packets);
 		else if (h->packets)
 			printf("  %s was made anew: held back until it was guarded again: %llu packets\n", h->name,
 			       h->packets);

@@ -320,6 +320,11 @@ struct sp_gate {
 
 _Static_assert(sizeof(struct sp_gate) == 24, "gate");
 
+/* Guarded interfaces whose programs are in their place, each at its number modulo SP_MAX_IFACES: found without a look-up. */
+struct sp_whole {
+	sp_u32 ifindex[SP_MAX_IFACES]; /* U  0: none, or one that has its place taken */
+};
+
 enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
 	SP_CONFIG_EXPRESS = 2, /* an option of `up` wants the express lane, whatever the policy says */

@@ -22,8 +22,8 @@
 #define SP_BPF_PROG_TYPE_NETFILTER 32
 #define SP_BPF_NETFILTER 45
 #define SP_BPF_LINK_TYPE_NETFILTER 10
-#define SP_NF_PRE_ROUTING 0
-#define SP_NF_POST_ROUTING 4
+#define SP_NF_LOCAL_IN 1
+#define SP_NF_FORWARD 2
 #define SP_NF_IPV4 2
 #define SP_NF_IPV6 10
 #define SP_NF_FIRST (-2147483647) /* the very first is not to be had */
@@ -35,10 +35,10 @@ struct hook {
 };
 
 static const struct hook hooks[] = {
-	{ "sp_gate_in_4", "sp_gate_in", SP_NF_IPV4, SP_NF_PRE_ROUTING },
-	{ "sp_gate_in_6", "sp_gate_in", SP_NF_IPV6, SP_NF_PRE_ROUTING },
-	{ "sp_gate_out_4", "sp_gate_out", SP_NF_IPV4, SP_NF_POST_ROUTING },
-	{ "sp_gate_out_6", "sp_gate_out", SP_NF_IPV6, SP_NF_POST_ROUTING },
+	{ "sp_gate_in_4", "sp_gate_in", SP_NF_IPV4, SP_NF_LOCAL_IN },
+	{ "sp_gate_in_6", "sp_gate_in", SP_NF_IPV6, SP_NF_LOCAL_IN },
+	{ "sp_gate_on_4", "sp_gate_on", SP_NF_IPV4, SP_NF_FORWARD },
+	{ "sp_gate_on_6", "sp_gate_on", SP_NF_IPV6, SP_NF_FORWARD },
 };
 #define HOOKS (int)(sizeof(hooks) / sizeof(hooks[0]))
 
@@ -67,16 +67,28 @@ static int has_type(void)
 	return fd >= 0 ? 1 : is_lack(-errno) ? 0 : -errno;
 }
 
-/* On the maps of the other programs; names: the descriptor of the pinned names, or -1 for new ones. */
-static int load_on(struct sally_gate *gate, struct bpf_object *maps, int fd_names)
+static int reuse_pin(struct bpf_map *map, const char *dir)
+{
+	int fd SP_CLEANUP(sp_close_fd) = -1;
+	char path[220];
+
+	pin_path(path, dir, bpf_map__name(map));
+	fd = bpf_obj_get(path);
+	return fd < 0 ? 0 : bpf_map__reuse_fd(map, fd);
+}
+
+/* On the maps of the other programs, and its own if they are pinned in dir (NULL: not). */
+static int load_on(struct sally_gate *gate, struct bpf_object *maps, const char *dir)
 {
 	struct bpf_program *prog;
 	int rc = bpf_map__reuse_fd(gate->maps.sp_ifaces, bpf_object__find_map_fd_by_name(maps, "sp_ifaces"));
 
 	if (!rc)
 		rc = bpf_map__reuse_fd(gate->maps.sp_config, bpf_object__find_map_fd_by_name(maps, "sp_config"));
-	if (!rc && fd_names >= 0)
-		rc = bpf_map__reuse_fd(gate->maps.sp_gate, fd_names);
+	if (!rc && dir)
+		rc = reuse_pin(gate->maps.sp_gate, dir);
+	if (!rc && dir)
+		rc = reuse_pin(gate->maps.sp_whole, dir);
 	bpf_object__for_each_program(prog, gate->obj) {
 		bpf_program__set_type(prog, (enum bpf_prog_type)SP_BPF_PROG_TYPE_NETFILTER);
 		bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)SP_BPF_NETFILTER);
@@ -86,8 +98,6 @@ static int load_on(struct sally_gate *gate, struct bpf_object *maps, int fd_name
 
 int sp_gate_load(struct sp_loaded *l, struct bpf_object *maps, const char *dir)
 {
-	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[220];
 	int rc = sp_gate_may_be() ? has_type() : 0;
 
 	if (rc <= 0)
@@ -95,9 +105,7 @@ int sp_gate_load(struct sp_loaded *l, struct bpf_object *maps, const char *dir)
 	l->gate = sally_gate__open();
 	if (!l->gate)
 		return -errno;
-	pin_path(path, dir ? dir : "", "sp_gate");
-	fd = dir ? bpf_obj_get(path) : -1;
-	rc = load_on(l->gate, maps, fd);
+	rc = load_on(l->gate, maps, dir);
 	if (!rc)
 		return 0;
 	sally_gate__destroy(l->gate);
@@ -120,9 +128,9 @@ void sp_gate_free(struct sp_loaded *l)
 	l->gate = NULL;
 }
 
-int sp_gate_names_fd(const struct sp_loaded *l)
+int sp_gate_map_fd(const struct sp_loaded *l, const char *name)
 {
-	return l->gate ? bpf_map__fd(l->gate->maps.sp_gate) : -1;
+	return l->gate ? bpf_object__find_map_fd_by_name(l->gate->obj, name) : -1;
 }
 
 /* ---- attaching --------------------------------------------------------------------------------- */
@@ -187,6 +195,8 @@ static int pin_rest(const struct sp_loaded *l, const char *dir)
 	struct bpf_program *prog;
 	int rc = pin_over(bpf_map__fd(l->gate->maps.sp_gate), dir, "sp_gate");
 
+	if (!rc)
+		rc = pin_over(bpf_map__fd(l->gate->maps.sp_whole), dir, "sp_whole");
 	bpf_object__for_each_program(prog, l->gate->obj)
 		if (!rc)
 			rc = pin_over(bpf_program__fd(prog), dir, bpf_program__name(prog));

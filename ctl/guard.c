@@ -20,7 +20,7 @@ static int open_pin(const char *dir, const char *name)
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 {
 	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_names = open_pin(dir, "sp_gate"),
-				.fd_in = open_pin(dir, "sp_tc_in"),
+				.fd_whole = open_pin(dir, "sp_whole"), .fd_in = open_pin(dir, "sp_tc_in"),
 				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in"),
 				.fd_reject = open_pin(dir, "sp_tc_reject") };
 	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
@@ -32,6 +32,7 @@ void sp_guard_close(struct sp_guard *g)
 {
 	sp_close_fd(&g->fd_ifaces);
 	sp_close_fd(&g->fd_names);
+	sp_close_fd(&g->fd_whole);
 	sp_close_fd(&g->fd_in);
 	sp_close_fd(&g->fd_out);
 	sp_close_fd(&g->fd_xdp);
@@ -124,6 +125,7 @@ int sp_guard_again(const struct sp_guard *g, sp_u32 old, const struct sp_iface *
 	l->xdp = (was->xdp || was->xdp_errno) && g->fd_xdp >= 0 && !l->bare_ip;
 	undone = *l;
 	undone.named |= SP_NAMED_UNDONE;
+	sp_names_undo(g, (sp_u32)l->ifindex);
 	rc = sp_guard_enter(g, &undone, was->zone_back, 0, 0, err);
 	if (!rc)
 		rc = sp_guard_out(g, &undone, was->zone_back, &own_qdisc, err);

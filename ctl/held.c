@@ -46,6 +46,34 @@ static int is_stale(const struct sp_guard *g, struct sp_links *links, const stru
 	return !is_known(g, ifindex) || (l && strcmp(l->name, name->name));
 }
 
+void sp_names_undo(const struct sp_guard *g, sp_u32 ifindex)
+{
+	struct sp_whole w;
+	sp_u32 zero = 0, *place = &w.ifindex[ifindex % SP_MAX_IFACES];
+
+	if (g->fd_whole < 0 || bpf_map_lookup_elem(g->fd_whole, &zero, &w) || *place != ifindex)
+		return;
+	*place = 0;
+	(void)bpf_map_update_elem(g->fd_whole, &zero, &w, BPF_ANY);
+}
+
+/* Those of the programs' interfaces that are there, with all of theirs. */
+static void write_whole(const struct sp_guard *g, const struct sp_links *links)
+{
+	struct sp_whole w = { { 0 } };
+	struct sp_iface iface;
+	sp_u32 zero = 0;
+	int i;
+
+	for (i = 0; i < links->count; i++) {
+		const sp_u32 key = (sp_u32)links->link[i].ifindex;
+
+		if (!bpf_map_lookup_elem(g->fd_ifaces, &key, &iface) && !(iface.named & SP_NAMED_UNDONE))
+			w.ifindex[key % SP_MAX_IFACES] = key;
+	}
+	(void)bpf_map_update_elem(g->fd_whole, &zero, &w, BPF_ANY);
+}
+
 void sp_names_sync(const struct sp_guard *g, struct sp_links *links)
 {
 	struct sp_gate_name all[SP_NAMES];
@@ -68,6 +96,8 @@ void sp_names_sync(const struct sp_guard *g, struct sp_links *links)
 	for (i = 0; i < n; i++)
 		if (!bpf_map_lookup_elem(g->fd_names, &all[i], &gate) && is_stale(g, links, &all[i], gate.ifindex))
 			bpf_map_delete_elem(g->fd_names, &all[i]);
+	if (links->count && g->fd_whole >= 0)
+		write_whole(g, links);
 }
 
 /* Of an interface that is gone: 1, and what the programs knew of it. */

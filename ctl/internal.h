@@ -81,12 +81,13 @@ int sp_hook_is_where(const struct sp_link *l); /* 1: the way in is judged at XDP
 /* ---- guard.c: what it takes to guard an interface ---------------------------------------------- */
 struct sp_guard {
 	int fd_ifaces, fd_in, fd_out; /* fd_in, fd_out: programs for TC */
-	int fd_names; /* of the gate; -1: the kernel has none */
+	int fd_names, fd_whole; /* of the gate; -1: the kernel has none */
 	int fd_xdp; /* -1: nothing is judged at XDP */
 	int fd_reject; /* for TC: answers what XDP refuses */
 	int must_xdp; /* XDP or nothing */
 };
-#define SP_GUARD_NONE { .fd_ifaces = -1, .fd_names = -1, .fd_in = -1, .fd_out = -1, .fd_xdp = -1, .fd_reject = -1 }
+#define SP_GUARD_NONE { .fd_ifaces = -1, .fd_names = -1, .fd_whole = -1, .fd_in = -1, .fd_out = -1, .fd_xdp = -1, \
+			.fd_reject = -1 }
 /* The programs and the map of a live instance; sp_guard_close() also after a failure. */
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err);
 void sp_guard_close(struct sp_guard *g); /* also for SP_CLEANUP */
@@ -112,7 +113,7 @@ struct sp_loaded;
 int sp_gate_load(struct sp_loaded *l, struct bpf_object *maps, const char *dir);
 void sp_gate_free(struct sp_loaded *l);
 struct bpf_object *sp_gate_object(const struct sp_loaded *l); /* NULL: the kernel has none */
-int sp_gate_names_fd(const struct sp_loaded *l); /* -1: likewise */
+int sp_gate_map_fd(const struct sp_loaded *l, const char *name); /* -1: likewise */
 /* Attaches and pins it; where one is pinned already, in its place: at no instant is there none. */
 int sp_gate_attach(struct sp_loaded *l, const char *dir, struct sp_err *err);
 int sp_gate_is_of(const struct sp_loaded *l, const char *dir); /* 1: what holds are the programs that are pinned */
@@ -122,6 +123,8 @@ void sp_gate_remove(sp_u64 cookie); /* that of this namespace, wherever it is pi
 /* ---- held.c: the gate's names of interfaces ------------------------------------------------------- */
 /* As the guarded interfaces are called; of those that are gone, as they were called. */
 void sp_names_sync(const struct sp_guard *g, struct sp_links *links);
+/* Its programs are about to change: until sp_names_sync() the gate looks twice. */
+void sp_names_undo(const struct sp_guard *g, sp_u32 ifindex);
 /* Interfaces that are there again, and that nobody has guarded again yet, are. */
 void sp_names_return(const struct sp_guard *g);
 /* Interfaces that are gone, that a line named and that none names now, are not expected any more. */

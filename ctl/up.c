@@ -121,7 +121,8 @@ static int prepare_tables(struct run *r, const struct sp_config *config, struct 
 	for (i = 0; i < SP_LIVE_TABLES; i++)
 		fd[i] = sp_load_map_fd(&r->loaded, sp_live_names[i]);
 	r->guard = (struct sp_guard){ .fd_ifaces = sp_load_map_fd(&r->loaded, "sp_ifaces"),
-				      .fd_names = sp_gate_names_fd(&r->loaded),
+				      .fd_names = sp_gate_map_fd(&r->loaded, "sp_gate"),
+				      .fd_whole = sp_gate_map_fd(&r->loaded, "sp_whole"),
 				      .fd_in = sp_load_prog_fd(&r->loaded, "sp_tc_in"),
 				      .fd_out = sp_load_prog_fd(&r->loaded, "sp_tc_out"),
 				      .fd_xdp = sp_load_prog_fd(&r->loaded, "sp_xdp_in"),

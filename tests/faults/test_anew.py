@@ -7,6 +7,7 @@ The sender outside never stops; sallyd is stopped (SIGSTOP), or there is none.
 import errno
 import os
 import signal
+import socket
 
 import pytest
 
@@ -15,6 +16,7 @@ from test_local_user import sallyd
 from test_poor_kernel import poor
 from witness import SECOND, Talkers, Witness, one_line, run
 
+ETH_IP = 0x0800
 HELD = 300  # packets: so many knocks are seen to be held back
 
 
@@ -34,6 +36,16 @@ def cable(lab, name):
 def anew(lab, name):
     lab.fw.run("ip", "link", "del", name)
     cable(lab, name)
+
+
+def private(sniffer):
+    """How many packets have John's own address."""
+    n = 0
+    while True:
+        try:
+            n += sniffer.recv(2048)[12:16] == socket.inet_aton("10.1.0.2")
+        except BlockingIOError:
+            return n
 
 
 def gate(lab, name):
@@ -68,14 +80,20 @@ def watched(request, tmp_path):
 
 
 def test_while_sallyd_is_stopped(watched):
-    """Each interface in turn; afterwards it is guarded, and conversations that were answered go on."""
+    """Each interface in turn. Nothing private leaves; afterwards it is guarded, and what was answered goes on."""
     lab = watched
+    sniffer = lab.router.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_IP), timeout=0)
     daemon = sallyd(lab)
     for name in ("wan0",) if lab.john is lab.fw else ("wan0", "lan0"):
         os.kill(daemon, signal.SIGSTOP)
         anew(lab, name)
         if name == "wan0":
+            sniffer.bind(("eth0", ETH_IP))
             wait_held(lab, name)
+            if lab.john is not lab.fw:
+                said = lab.talkers.said()
+                wait_for("John to have spoken", lambda: lab.talkers.said() > said + 10)  # noqa: B023
+            assert not private(sniffer)
         else:  # nobody knocks from there: John does
             lab.john.run("ping", "-c", "2", "-i", "0.2", "-W", "1", "10.1.0.1", check=False)
             assert gate(lab, name)["packets"] >= 2
@@ -109,7 +127,7 @@ def up(lab, program=SALLY, *words):
 
 
 def test_without_sallyd_apply_guards_it(alone):
-    """Discovery of the link goes on meanwhile. What leaves is held back, too: it would not be remembered."""
+    """Discovery of the link goes on meanwhile, answers are not let in."""
     lab = alone
     up(lab)
     lab.witness.begin()

@@ -131,8 +131,8 @@ class Stream:
                 else:
                     end.sendto(data, self.talk.peer)
                 self.sent[i] += 1
-            except OSError as error:  # a TCP connection that waits; an interface that is down, gone, or held back
-                if error.errno not in (errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EINVAL):
+            except OSError as error:  # a TCP connection that waits; an interface that is down or gone
+                if error.errno not in (errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL):
                     raise
 
     def hear(self, i):
@@ -196,6 +196,10 @@ class Talkers(threading.Thread):
         except AssertionError as error:
             silent = [f"{s.name}, {'to the server' if i else 'to the client'}" for s, i, mark in marks if s.got[i] <= mark]
             raise AssertionError(f"{error}: silent: {silent}") from None
+
+    def said(self):
+        """UDP datagrams over IPv4 that were sent towards the server."""
+        return next(stream.sent[0] for stream in self.streams if not stream.is_tcp)
 
     def lost(self):
         return sum(sum(stream.lost) for stream in self.streams)
