@@ -206,12 +206,12 @@ static void finish_sum(struct buf *o, const struct pkt *p, size_t start, size_t 
 		cover = said >= 8 && said <= len ? said : len;
 	}
 	sum = fold(sum_bytes(with_pseudo ? pseudo_sum(p, len) : 0, o->b + start, cover));
-	if (sum == 0 && p->body == PKT_BODY_UDP)
-		sum = 0xffff;
 	if (p->partial_sum)
 		sum = fold(pseudo_sum(p, len)) ^ 0xffff;
 	if (p->bad_sum) /* wrong by the same whatever the ends are: translation must not make it right */
 		sum = fold((~sum & 0xffff) + 0x1234);
+	if (sum == 0 && p->body == PKT_BODY_UDP && !p->partial_sum) /* 0 would say that there is none (RFC 768) */
+		sum = 0xffff;
 	set16(o->b + start + field, sum);
 }
 
