@@ -15,6 +15,7 @@ CPU = max(os.sched_getaffinity(0))  # everything that is measured runs there
 MAC = {"g0": 1, "lan0": 2, "wan0": 3, "s0": 4}  # bench.h knows them, too
 SERIAL = itertools.count(1)
 WAN = "5.5.0.1"  # the outside address of the gateway
+HOST = "10.1.1.1"  # somebody inside, who is called from the outside
 
 
 def mac(dev):

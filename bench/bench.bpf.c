@@ -56,7 +56,7 @@ static __always_inline __u32 pick(void)
 	const __u32 n = orders.next++;
 	__u32 x = n * 0x9e3779b9u;
 
-	if (orders.order == BENCH_NEW)
+	if (orders.order >= BENCH_NEW)
 		return n;
 	if (orders.order == BENCH_IN_TURN)
 		return n % orders.flows;
@@ -70,19 +70,19 @@ static __always_inline __u32 pick(void)
 static __always_inline int write_frame(struct xdp_md *ctx)
 {
 	struct frame *f = (void *)(long)ctx->data;
-	const int new_ = orders.order == BENCH_NEW;
-	__u32 flow, sender, inside, server, sum;
+	const int come = orders.order == BENCH_COME, new_ = come || orders.order == BENCH_NEW;
+	__u32 flow, sender, from, to, sum;
 	__u16 port;
 
 	if ((void *)(f + 1) > (void *)(long)ctx->data_end)
 		return -1;
 	flow = pick();
 	sender = new_ ? flow : flow / BENCH_SERVERS;
-	inside = BENCH_SOURCE + (sender & 0xff);
-	server = BENCH_SERVER + (new_ ? 0 : flow % BENCH_SERVERS);
+	from = (come ? BENCH_SERVER : BENCH_SOURCE) + (sender & 0xff);
+	to = come ? orders.called : BENCH_SERVER + (new_ ? 0 : flow % BENCH_SERVERS);
 	port = (__u16)(BENCH_FIRST_PORT + sender);
-	set_mac(f->eth.h_dest, BENCH_LAN);
-	set_mac(f->eth.h_source, BENCH_GEN);
+	set_mac(f->eth.h_dest, come ? BENCH_WAN : BENCH_LAN);
+	set_mac(f->eth.h_source, come ? BENCH_SINK : BENCH_GEN);
 	f->eth.h_proto = bpf_htons(ETH_P_IP);
 	f->ip.version = 4;
 	f->ip.ihl = 5;
@@ -92,9 +92,9 @@ static __always_inline int write_frame(struct xdp_md *ctx)
 	f->ip.frag_off = bpf_htons(0x4000);
 	f->ip.ttl = 64;
 	f->ip.protocol = IPPROTO_UDP;
-	f->ip.saddr = bpf_htonl(inside);
-	f->ip.daddr = bpf_htonl(server);
-	sum = halves(inside) + halves(server);
+	f->ip.saddr = bpf_htonl(from);
+	f->ip.daddr = bpf_htonl(to);
+	sum = halves(from) + halves(to);
 	f->ip.check = bpf_htons((__u16)~fold(sum + 0x4500 + (BENCH_FRAME - ETH_HLEN) + 0x4000 + 0x4011));
 	f->udp.source = bpf_htons(port);
 	f->udp.dest = bpf_htons(BENCH_PORT);
@@ -188,14 +188,20 @@ int bench_sink(struct xdp_md *ctx)
 	return (int)bpf_redirect(ctx->ingress_ifindex, 0);
 }
 
+/* What comes home to the generator, or calls somebody there. */
 SEC("xdp")
 int bench_home(struct xdp_md *ctx)
 {
 	struct frame *f = (void *)(long)ctx->data;
 
-	if ((void *)(f + 1) > (void *)(long)ctx->data_end || f->udp.source != bpf_htons(BENCH_PORT))
+	if ((void *)(f + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	if (orders.order == BENCH_COME ? f->ip.daddr != bpf_htonl(BENCH_HOST) || f->udp.dest != bpf_htons(BENCH_PORT) :
+					 f->udp.source != bpf_htons(BENCH_PORT))
 		return XDP_DROP;
 	counts.home++;
+	if (orders.order == BENCH_COME && counts.home % 64)
+		return XDP_DROP; /* looking at all of them would be counted as the gateway's */
 	if (!sums_are_right(f))
 		counts.bad++;
 	return XDP_DROP;

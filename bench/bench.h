@@ -14,12 +14,14 @@
 #define BENCH_PORT 9000
 #define BENCH_SOURCE 0x0a010100u /* 10.1.1.0, and 256 hosts */
 #define BENCH_SERVER 0x05050101u /* 5.5.1.1 */
+#define BENCH_HOST 0x0a010101u /* 10.1.1.1: who is called from the outside */
 #define BENCH_FIRST_PORT 1024
 
 enum bench_order {
 	BENCH_IN_TURN, /* every flow once, one after the other */
 	BENCH_RANDOM,
 	BENCH_NEW, /* every packet another sender's port */
+	BENCH_COME, /* the same, from the outside */
 };
 
 struct bench_orders {
@@ -29,6 +31,7 @@ struct bench_orders {
 	unsigned int out; /* interface that the generator sends to */
 	unsigned int gw_out; /* the same of the gateway that redirects */
 	unsigned int echo; /* the sink sends packets back, and looks at their checksums */
+	unsigned int called; /* whom those from the outside call; host order */
 	unsigned int watch; /* packets say when they were sent, and the sink looks at the clock */
 };
 

@@ -6,10 +6,12 @@
  *   gateway drop|redirect|fib|none     a program without state on the gateway's inside
  *   warm FLOWS                         every flow once, answered by the sink
  *   run FLOWS random|new PACKETS FIRST how long PACKETS take to the sink (or, with `gateway drop`, to the gateway)
+ *   come ADDRESS PACKETS               how long PACKETS from the outside, each a new flow, take to 10.1.1.1, if they call ADDRESS
  *   stream FLOWS                       packets until another line comes; how many were lost, the longest time without one
  *   engine FLOWS PACKETS               what the gateway's XDP program takes alone (after `warm`); an empty one in its place
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
@@ -167,10 +169,10 @@ static int set_gateway(struct blast *b, const char *what)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-static int send_live(struct blast *b, unsigned long packets)
+static int send_live(struct blast *b, enum place from, unsigned long packets)
 {
 	char frame[BENCH_FRAME] = {};
-	int rc = enter(b, GEN);
+	int rc = enter(b, from);
 
 	while (!rc && packets) {
 		const unsigned long n = packets < CALL ? packets : CALL;
@@ -208,7 +210,7 @@ static int warm(struct blast *b, unsigned int flows)
 	orders->order = BENCH_IN_TURN;
 	orders->next = 0;
 	orders->echo = 1;
-	rc = send_live(b, flows);
+	rc = send_live(b, GEN, flows);
 	settle(b);
 	orders->echo = 0;
 	if (rc)
@@ -219,28 +221,54 @@ static int warm(struct blast *b, unsigned int flows)
 	return 0;
 }
 
+/* Sends that many from there, and says what that took until they were counted. */
+static int time_live(struct blast *b, enum place from, unsigned long packets, volatile unsigned long long *count)
+{
+	volatile struct bench_counts *c = &b->kernel->bss->counts;
+	unsigned long long start, cpu, got, bad, took;
+	int rc;
+
+	settle(b);
+	got = *count;
+	bad = c->bad;
+	cpu = cpu_ns(b);
+	start = now_ns();
+	rc = send_live(b, from, packets);
+	took = now_ns() - start;
+	cpu = cpu_ns(b) - cpu;
+	if (!rc)
+		printf("{\"sent\": %lu, \"arrived\": %llu, \"bad\": %llu, \"ns\": %llu, \"wall_ns\": %llu}\n", packets,
+		       *count - got, c->bad - bad, cpu, took);
+	return rc;
+}
+
 static int run(struct blast *b, unsigned int flows, const char *order, unsigned long packets, unsigned int first)
 {
 	struct bench_orders *orders = &b->kernel->bss->orders;
-	volatile unsigned long long *count = &b->kernel->bss->counts.arrived;
-	unsigned long long start, cpu, got, took;
-	int rc;
+	struct bench_counts *counts = &b->kernel->bss->counts;
 
-	if (b->drops)
-		count = &b->kernel->bss->counts.dropped;
 	orders->flows = flows;
 	orders->order = strcmp(order, "new") ? BENCH_RANDOM : BENCH_NEW;
 	orders->next = first;
-	settle(b);
-	got = *count;
-	cpu = cpu_ns(b);
-	start = now_ns();
-	rc = send_live(b, packets);
-	took = now_ns() - start;
-	cpu = cpu_ns(b) - cpu;
-	got = *count - got;
+	return time_live(b, GEN, packets, b->drops ? &counts->dropped : &counts->arrived);
+}
+
+static int come(struct blast *b, const char *address, unsigned long packets)
+{
+	struct bench_orders *orders = &b->kernel->bss->orders;
+	struct in_addr called;
+	int rc = enter(b, SINK);
+
+	if (rc || inet_pton(AF_INET, address, &called) != 1)
+		return rc ? rc : -EINVAL;
+	orders->called = ntohl(called.s_addr);
+	orders->order = BENCH_COME;
+	orders->next = 0;
+	orders->out = if_nametoindex("s0");
+	rc = time_live(b, SINK, packets, &b->kernel->bss->counts.home);
 	if (!rc)
-		printf("{\"sent\": %lu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu}\n", packets, got, cpu, took);
+		rc = enter(b, GEN);
+	orders->out = if_nametoindex("g0");
 	return rc;
 }
 
@@ -262,7 +290,7 @@ static int stream(struct blast *b, unsigned int flows)
 	cpu = cpu_ns(b);
 	start = now_ns();
 	while (!rc && !poll(&more, 1, 0)) {
-		rc = send_live(b, STREAM_CALL);
+		rc = send_live(b, GEN, STREAM_CALL);
 		sent += STREAM_CALL;
 	}
 	took = now_ns() - start;
@@ -345,6 +373,8 @@ static int obey(struct blast *b, const char *line)
 		return warm(b, flows);
 	if (sscanf(line, "run %u %15s %lu %u", &flows, word, &packets, &first) == 4 && flows)
 		return run(b, flows, word, packets, first);
+	if (sscanf(line, "come %15s %lu", word, &packets) == 2)
+		return come(b, word, packets);
 	if (sscanf(line, "stream %u", &flows) == 1 && flows)
 		return stream(b, flows);
 	if (sscanf(line, "engine %u %lu", &flows, &packets) == 2 && flows)

@@ -28,7 +28,7 @@ def bars(path, title, unit, groups):
            'font-size="11">', '<rect width="100%" height="100%" fill="white"/>',
            f'<text x="10" y="16" font-size="13" font-weight="bold">{escape(title)}, {escape(unit)}</text>']
     for n, name in enumerate(series if len(series) > 1 else ()):
-        x = LEFT + n * 140
+        x = LEFT + n * 160
         out += [f'<rect x="{x}" y="25" width="10" height="10" fill="{COLOURS[n]}"/>',
                 f'<text x="{x + 14}" y="34">{escape(name)}</text>']
     y = TOP
@@ -64,8 +64,8 @@ def packets(found, kind):
     groups = {}
     for (k, variant, flows), values in sorted(found.items(), key=lambda item: item[0][2]):
         if k == kind:
-            few = "1,000 conversations" if flows <= 1000 else "a million, or the most it can"
-            groups.setdefault(variant, {})[few if kind != "new" else "new"] = values
+            many = "a million" if flows == 1000000 else f"{flows:,} conversations"
+            groups.setdefault(variant, {})[many if kind in ("established", "engine") else "new"] = values
     return groups
 
 
@@ -73,6 +73,7 @@ CHARTS = (
     # part, file, title, unit, what
     ("packets", "forwarded", "Forwarded 64-byte packets, one core that also makes them", "ns a packet", "established"),
     ("packets", "new", "New conversations: every packet one", "ns a packet", "new"),
+    ("packets", "come", "New conversations from the outside: every packet one", "ns a packet", "come"),
     ("packets", "engine", "The XDP program alone", "ns a packet", "engine"),
     ("host", "bulk", "A server's TCP in bulk, both ends", "processor time, ns/KiB",
      {"in_ns_kib": "to the server", "out_ns_kib": "from the server"}),

@@ -9,6 +9,7 @@ import subprocess
 TITLES = {
     "established": "Forwarded packets of answered conversations (64-byte UDP, one core that also generates)",
     "new": "New conversations: every packet another sender's port",
+    "come": "New conversations from the outside, let in by one line: to a host (translating: to a forwarded port)",
     "engine": "The XDP program alone (BPF test run, less an empty program)",
 }
 
