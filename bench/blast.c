@@ -6,7 +6,7 @@
  *   gateway drop|redirect|fib|none     a program without state on the gateway's inside
  *   warm FLOWS                         every flow once, answered by the sink
  *   run FLOWS random|new PACKETS FIRST how long PACKETS take to the sink (or, with `gateway drop`, to the gateway)
- *   come ADDRESS PACKETS               how long PACKETS from the outside, each a new flow, take to 10.1.1.1, if they call ADDRESS
+ *   come ADDRESS PACKETS               the same of PACKETS from the outside, each a new flow, to 10.1.1.1: they call ADDRESS
  *   stream FLOWS                       packets until another line comes; how many were lost, the longest time without one
  *   engine FLOWS PACKETS               what the gateway's XDP program takes alone (after `warm`); an empty one in its place
  */
