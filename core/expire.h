@@ -256,11 +256,15 @@ SP_GLOBAL int sp_sweep(sp_u64 now_ns, sp_u32 words)
 
 /*
  * A conversation has begun, of which that is the hash: four ways for each, thirty-two at once for one in eight of
- * them. The hash is keyed: nobody can choose conversations that are never the eighth.
+ * them. The hash is keyed: nobody can choose conversations that are never the eighth. Not while three quarters of the
+ * table are free: before anything asks how many there are, the whole table has been swept at this rate.
  */
 SP_INLINE void sp_sweep_new(sp_u64 hash, sp_u64 now_ns)
 {
-	if (!(hash >> 40 & (SP_SWEEP_EACH - 1)))
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+
+	if (!(hash >> 40 & (SP_SWEEP_EACH - 1)) && c && s && sp_flows_used(s) > c->capacity / 4)
 		sp_sweep(now_ns, SP_SWEEP_EACH);
 }
 
