@@ -128,11 +128,12 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	struct sp_config *c = sp_config_get();
 	struct sp_precedent *q;
 	struct sp_hop_seen hop;
-	sp_u32 reason;
+	sp_u32 reason, slot;
 
-	if (!g || !p || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell())
+	if (!g || !p || !c || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell())
 		return SP_FAST_NOT;
 	if (p->kind != SP_KIND_UDP || p->hop_limit <= 1 || g->virtual ||
 	    data + SP_FAST_L3 + 20 > end || sp_fast_doubts(data, end, p) || sp_others_translate(p->now_ns))
@@ -146,14 +147,22 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 	if (!sp_checksum_good(ctx, p))
 		return SP_FAST_NOT;
 	reason = q->reason;
-	if (sp_flow_insert(p) != SP_R_NONE)
+	slot = q->to4 ? q->slot : 0;
+	if (slot) {
+		p->new4 = q->to4;
+		p->new_port = q->to_port;
+		sp_nat_redirect(c, p);
+	}
+	/* if it can not get what it needs, the pipeline says why */
+	if (sp_flow_insert(p) != SP_R_NONE || (slot && sp_nat_begin(p, slot)))
 		return SP_FAST_NOT;
 	sp_count(reason, p);
 	if (sp_is_watched(p->now_ns)) /* its line has no log */
 		sp_tell(p, reason);
 	sp_sweep_new(p->hash, p->now_ns);
 	sp_express_leaves(p, hop.ifindex, hop.zone);
-	return sp_express_known(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
+	/* who comes from the outside keeps his address */
+	return slot || sp_express_known(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
 }
 
 /*
@@ -196,8 +205,7 @@ SP_GLOBAL int sp_express_way(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason
 	begins = p->event == SP_EVENT_NEW;
 	if (begins && p->zone_to != out->zone)
 		return 0; /* it was permitted to go elsewhere: the route has just changed */
-	/* an order of its line must be asked each time, a receiver that is known by our address was looked for */
-	begins = begins && p->proto == SP_PROTO_UDP && !p->nat && sp_order_none(p->generation, p->line);
+	begins = begins && sp_precedent_may(p, out->zone);
 	sp_express_leaves(p, fib.ifindex, out->zone);
 	__builtin_memcpy(p->macs, fib.dmac, SP_MAC);
 	__builtin_memcpy(p->macs + SP_MAC, fib.smac, SP_MAC);

@@ -320,7 +320,22 @@ SP_INLINE int sp_nat_begin(struct sp_pkt *p, sp_u32 slot)
 	p->slot = slot;
 	if (!p->port_at || sp_port_take(p->port_at - 1, (sp_u64)p->new4 << 32 | (sp_u64)sp_ntoh16(p->new_port) << 16))
 		reason = sp_alias_make(p);
-	return sp_nat_settle(p, reason);
+	return reason || p->line == SP_LINE_MAPPED ? sp_nat_settle(p, reason) : SP_R_NONE;
+}
+
+/* p was for the address and port that it has: it is for p->new4 and p->new_port. */
+SP_INLINE void sp_nat_redirect(struct sp_config *c, struct sp_pkt *p)
+{
+	p->nat = SP_NAT_DST;
+	p->side = SP_ALIAS_INITIATOR;
+	p->old4 = p->dst.w32[0];
+	p->old_port = p->dport;
+	p->dst.w32[0] = p->new4;
+	p->dport = p->new_port;
+	if (p->key.query)
+		p->sport = p->dport;
+	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
+	p->hash = sp_key_hash(&p->key, c->secret);
 }
 
 /*
@@ -338,16 +353,7 @@ SP_GLOBAL int sp_nat_destination(struct sp_pkt *p)
 	slot = sp_nat_slot_of(p->dst.w32[0]);
 	if (!slot || (!sp_nat_forward(p) && !sp_nat_mapped(p, slot)))
 		return 0;
-	p->nat = SP_NAT_DST;
-	p->side = SP_ALIAS_INITIATOR;
-	p->old4 = p->dst.w32[0];
-	p->old_port = p->dport;
-	p->dst.w32[0] = p->new4;
-	p->dport = p->new_port;
-	if (p->key.query)
-		p->sport = p->dport;
-	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
-	p->hash = sp_key_hash(&p->key, c->secret);
+	sp_nat_redirect(c, p);
 	return (int)slot;
 }
 

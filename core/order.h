@@ -54,12 +54,14 @@ SP_INLINE struct sp_image_order *sp_order_at(sp_u32 generation, sp_u32 line)
 	return orders ? (struct sp_image_order *)sp_image_at(slot, orders + line - SP_LINE_FIRST) : 0;
 }
 
-/* Does a line want nothing but yes or no? */
-SP_INLINE int sp_order_none(sp_u32 generation, sp_u32 line)
+/* Does a line want nothing but yes or no, and that what it lets in goes to that address (0: where it wants to)? */
+SP_INLINE int sp_order_none(sp_u32 generation, sp_u32 line, sp_u32 to4)
 {
 	struct sp_image_order *o = sp_order_at(generation, line);
 
-	return !o || !(SP_READ(o->flags) | SP_READ(o->to4) | SP_READ(o->idle_s) | SP_READ(o->rate) | SP_READ(o->limit));
+	if (!o)
+		return !to4;
+	return SP_READ(o->to4) == to4 && !(SP_READ(o->flags) | SP_READ(o->idle_s) | SP_READ(o->rate) | SP_READ(o->limit));
 }
 
 /* ---- cells -------------------------------------------------------------------------------------------------------- */

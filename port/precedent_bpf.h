@@ -7,6 +7,9 @@
  * the same key within the last 100 ms, policy and route need not be asked again. All else is done anew for each:
  * checksum, budgets, table, translation.
  *
+ * A line that forwards to another address (`forward`) is one, too, where packets come from the outside: that address is
+ * remembered, and the conversation gets its alias as any other does.
+ *
  * One table a CPU: no locks. Its hash is a poor one on purpose: who makes others collide makes them ask as they did before.
  */
 #ifndef SP_PORT_PRECEDENT_BPF_H
@@ -16,7 +19,7 @@
 #define SP_PRECEDENT_TICKS 6u /* of the boot clock >> SP_TICK_SHIFT: 100 ms */
 
 struct sp_precedent {
-	struct sp_addr src, dst;
+	struct sp_addr src, dst; /* as they came */
 	sp_u64 note; /* where it leaves: lane_bpf.h; its routes and class of service */
 	sp_u32 ifindex; /* where it came in */
 	sp_u32 generation; /* of the policy */
@@ -27,8 +30,11 @@ struct sp_precedent {
 	sp_u8 zone, zone_to;
 	sp_u8 reason; /* enum sp_reason: it begins */
 	sp_u8 family; /* 0: empty */
+	sp_u32 to4; /* who it is forwarded to; 0: it is not */
+	sp_be16 to_port;
+	sp_u16 slot; /* whose address it came to: of struct sp_nat_addrs, + 1 */
 };
-_Static_assert(sizeof(struct sp_precedent) == 64, "one cache line");
+_Static_assert(sizeof(struct sp_precedent) == 72, "and what a forwarded one needs behind the first line");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -39,8 +45,9 @@ struct {
 
 SP_INLINE struct sp_precedent *sp_precedent_at(const struct sp_pkt *p)
 {
-	const sp_u32 mixed = (p->src.w32[0] ^ p->src.w32[3] ^ p->dst.w32[0] * 3 ^ p->dst.w32[3] * 3 ^
-			      (sp_u32)p->dport.raw << 8) * 0x9e3779b1u;
+	const int to = p->nat == SP_NAT_DST;
+	const sp_u32 first = to ? p->old4 : p->dst.w32[0], port = to ? p->old_port.raw : p->dport.raw;
+	const sp_u32 mixed = (p->src.w32[0] ^ p->src.w32[3] ^ first * 3 ^ p->dst.w32[3] * 3 ^ port << 8) * 0x9e3779b1u;
 
 	return SP_LOOKUP(sp_precedents, mixed >> 22);
 }
@@ -64,21 +71,40 @@ SP_INLINE struct sp_precedent *sp_precedent_of(const struct sp_pkt *p, sp_u32 if
 	return q;
 }
 
+/*
+ * May what was decided for p, which begins a conversation and leaves to that zone, hold for others of the same key? An
+ * order of its line must be asked each time, and who is known by our address looked for, but for a forwarded port.
+ */
+SP_INLINE int sp_precedent_may(const struct sp_pkt *p, sp_u8 zone_out)
+{
+	const int to = p->nat == SP_NAT_DST;
+
+	if (p->proto != SP_PROTO_UDP || (to ? p->zone != SP_ZONE_OUTSIDE || zone_out == SP_ZONE_OUTSIDE : p->nat))
+		return 0;
+	return sp_order_none(p->generation, p->line, to ? p->dst.w32[0] : 0);
+}
+
 /* p has begun a conversation for that reason, and takes the lane by p->note. */
 SP_INLINE void sp_precedent_set(const struct sp_pkt *p, sp_u32 ifindex, sp_u32 reason)
 {
 	struct sp_precedent *q = sp_precedent_at(p);
+	const int to = p->nat == SP_NAT_DST;
 
 	if (!q)
 		return;
 	q->src = p->src;
 	q->dst = p->dst;
+	if (to)
+		q->dst.w32[0] = p->old4;
+	q->to4 = to ? p->dst.w32[0] : 0;
+	q->to_port = p->dport;
+	q->slot = to ? (sp_u16)sp_nat_slot_of(p->old4) : 0;
 	q->note = p->note;
 	q->ifindex = ifindex;
 	q->generation = p->generation;
 	q->changes = sp_nat_changes();
 	q->tick = (sp_u32)(p->now_ns >> SP_TICK_SHIFT);
-	q->dport = p->dport;
+	q->dport = to ? p->old_port : p->dport;
 	q->line = p->line;
 	q->zone = p->zone;
 	q->zone_to = p->zone_to;
