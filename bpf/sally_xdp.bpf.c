@@ -74,6 +74,10 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	p->generation = g->generation;
 	if (data + SP_FAST_L3 + 20 > end || !sp_fast_open(ctx, p, (sp_u32)(end - data)))
 		return SP_FAST_NOT;
+	p->other_at = 0;
+	if (g->begins && p->kind == SP_KIND_UDP && sp_routes_tell())
+		sp_precedent_soon(p, ctx->ingress_ifindex);
+	g->begins = 0;
 	f = sp_fast_find(c, s, p);
 	if (!f)
 		return p->flow ? SP_FAST_NOT : SP_FAST_NEW;
@@ -131,7 +135,8 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 	struct sp_config *c = sp_config_get();
 	struct sp_precedent *q;
 	struct sp_hop_seen hop;
-	sp_u32 reason, slot;
+	sp_u32 reason, to4;
+	int known = 1;
 
 	if (!g || !p || !c || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell())
 		return SP_FAST_NOT;
@@ -147,22 +152,29 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 	if (!sp_checksum_good(ctx, p))
 		return SP_FAST_NOT;
 	reason = q->reason;
-	slot = q->to4 ? q->slot : 0;
-	if (slot) {
-		p->new4 = q->to4;
+	to4 = q->to4;
+	if (to4) {
+		p->new4 = to4;
 		p->new_port = q->to_port;
 		sp_nat_redirect(c, p);
 	}
 	/* if it can not get what it needs, the pipeline says why */
-	if (sp_flow_insert(p) != SP_R_NONE || (slot && sp_nat_begin(p, slot)))
+	if (sp_flow_insert(p) != SP_R_NONE || (to4 && sp_nat_begin(p, q->slot)))
 		return SP_FAST_NOT;
 	sp_count(reason, p);
 	if (sp_is_watched(p->now_ns)) /* its line has no log */
 		sp_tell(p, reason);
 	sp_sweep_new(p->hash, p->now_ns);
 	sp_express_leaves(p, hop.ifindex, hop.zone);
-	/* who comes from the outside keeps his address */
-	return slot || sp_express_known(ctx, p) ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
+	/* who comes from the outside keeps his address; nobody else has an alias yet (sp_express_known()) */
+	if (!to4 && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) && !g->nat_off &&
+	    sp_nat_get()) {
+		if (!q->slot)
+			q->slot = (sp_u16)sp_nat_choose(p);
+		known = sp_nat_first(ctx, p, q->slot) == SP_R_FORWARDED;
+	}
+	g->begins = q->slot != 0;
+	return known ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
 }
 
 /*

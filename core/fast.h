@@ -162,6 +162,8 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	at = where.set[0] * SP_WAYS + where.home;
 	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
 	sp_flow_soon(at);
+	if (p->other_at)
+		sp_entry_soon(p->other_at - 1);
 	f = sp_flow_at(at);
 	p->flow = f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE ? at + 1 : 0;
 	if (!p->flow)

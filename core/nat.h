@@ -53,6 +53,15 @@ SP_INLINE int sp_is_private4(sp_u32 raw)
 	return a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 || a >> 22 == 0x64400000 >> 22;
 }
 
+/* The hash of p->key, which may have been guessed. */
+SP_INLINE void sp_nat_hash(struct sp_config *c, struct sp_pkt *p)
+{
+	if (p->other_at && sp_key_equal(&p->other, &p->key))
+		p->hash = p->other_hash;
+	else
+		p->hash = sp_key_hash(&p->key, c->secret);
+}
+
 /* ---- aliases ---------------------------------------------------------------------------------------------------------- */
 
 /* Gives conversation p->flow the alias p->via. */
@@ -106,7 +115,7 @@ SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
 		dir = sp_key_set(&p->key, &p->src, &known, p->key.query ? p->old_port : p->sport, p->old_port);
 	}
 	p->flip = dir != p->dir;
-	p->hash = sp_key_hash(&p->key, c->secret);
+	sp_nat_hash(c, p);
 	return 1;
 }
 
@@ -335,7 +344,7 @@ SP_INLINE void sp_nat_redirect(struct sp_config *c, struct sp_pkt *p)
 	if (p->key.query)
 		p->sport = p->dport;
 	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
-	p->hash = sp_key_hash(&p->key, c->secret);
+	sp_nat_hash(c, p);
 }
 
 /*
@@ -394,16 +403,14 @@ SP_INLINE int sp_nat_is_mine(sp_dev *dev, struct sp_pkt *p)
 	return 1;
 }
 
-/* With the first packet that leaves: the address and port by which the responder will know p's sender. */
-SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p)
+/* With the first packet that leaves: the port of the address in `slot` by which the responder will know p's sender. */
+SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p, sp_u32 slot)
 {
 	struct sp_nat_addrs *nat = sp_nat_get();
-	sp_u32 slot, got, i;
+	sp_u32 got, i = slot - 1;
 
 	if (!p || !nat)
 		return SP_R_NAT_ADDRESS;
-	slot = sp_nat_choose(p);
-	i = slot - 1;
 	SP_OPAQUE(i);
 	if (!slot || i >= SP_NAT_SLOTS || slot > nat->slots)
 		return SP_R_NAT_ADDRESS;
@@ -498,6 +505,22 @@ out:
 	return reason;
 }
 
+/* Gives conversation p->flow, which has none yet, an alias with the address in that slot. The same. */
+SP_INLINE int sp_nat_first(sp_dev *dev, struct sp_pkt *p, sp_u32 slot)
+{
+	int reason = sp_nat_give(dev, p, slot);
+
+	if (reason == SP_R_NONE)
+		reason = sp_alias_make(p);
+	if (reason == SP_R_NONE) {
+		sp_port_sent(p->port_at, p->now_ns);
+		return SP_R_FORWARDED;
+	}
+	if (reason == SP_R_BUSY)
+		reason = sp_nat_known(p); /* another CPU was quicker? */
+	return reason < 0 ? SP_R_BUSY : reason;
+}
+
 /* Conversation p->flow at egress. Returns SP_R_FORWARDED or why the packet may not leave. */
 SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
 {
@@ -508,17 +531,8 @@ SP_INLINE int sp_nat_source(sp_dev *dev, struct sp_pkt *p)
 	reason = sp_nat_known(p);
 	if (reason == SP_R_FORWARDED && !sp_nat_is_mine(dev, p))
 		reason = sp_nat_settle(p, SP_R_NAT_ADDRESS);
-	if (reason == SP_NAT_MISSING) {
-		reason = sp_nat_give(dev, p);
-		if (reason == SP_R_NONE)
-			reason = sp_alias_make(p);
-		if (reason == SP_R_NONE) {
-			sp_port_sent(p->port_at, p->now_ns);
-			return SP_R_FORWARDED;
-		}
-		if (reason == SP_R_BUSY)
-			reason = sp_nat_known(p); /* another CPU was quicker? */
-	}
+	if (reason == SP_NAT_MISSING)
+		return sp_nat_first(dev, p, sp_nat_choose(p));
 	return reason < 0 ? SP_R_BUSY : reason;
 }
 

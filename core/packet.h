@@ -124,6 +124,11 @@ struct sp_pkt {
 	sp_u32 base; /* first struct sp_port of that slot and protocol */
 	sp_u64 draw; /* decides where else a port is sought */
 	struct sp_key real; /* while `key` is that of an alias being made: the conversation's */
+
+	/* a guess of its conversation's other key, if it begins a translated one */
+	sp_u32 other_at; /* the entry that probably gets it: index + 1; 0: no guess */
+	struct sp_key other;
+	sp_u64 other_hash;
 };
 
 struct sp_eth {

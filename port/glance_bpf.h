@@ -14,7 +14,7 @@ struct sp_glance {
 	sp_u32 generation;
 	sp_u8 zone, bare_ip, express, virtual;
 	sp_u8 nat_off; /* that policy says `nat off` */
-	sp_u8 pad_;
+	sp_u8 begins; /* the packet before has begun a translated conversation by a precedent */
 	sp_u16 mac[3]; /* 0: not known */
 };
 

@@ -160,6 +160,16 @@ SP_INLINE void sp_flow_soon(sp_u32 i)
 		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
 }
 
+/* The same, and its set. */
+SP_INLINE void sp_entry_soon(sp_u32 i)
+{
+	struct sp_set *set = sp_set_at(i / SP_WAYS);
+
+	sp_flow_soon(i);
+	if (set)
+		(void)SP_READ(set->lock);
+}
+
 /* Entry i, which is locked, becomes the conversation that p begins; NULL: has other aliases. */
 SP_INLINE void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
 {

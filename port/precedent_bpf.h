@@ -32,7 +32,7 @@ struct sp_precedent {
 	sp_u8 family; /* 0: empty */
 	sp_u32 to4; /* who it is forwarded to; 0: it is not */
 	sp_be16 to_port;
-	sp_u16 slot; /* whose address it came to: of struct sp_nat_addrs, + 1 */
+	sp_u16 slot; /* whose address it came to, or leaves with: of struct sp_nat_addrs, + 1; 0: none */
 };
 _Static_assert(sizeof(struct sp_precedent) == 72, "and what a forwarded one needs behind the first line");
 
@@ -82,6 +82,43 @@ SP_INLINE int sp_precedent_may(const struct sp_pkt *p, sp_u8 zone_out)
 	if (p->proto != SP_PROTO_UDP || (to ? p->zone != SP_ZONE_OUTSIDE || zone_out == SP_ZONE_OUTSIDE : p->nat))
 		return 0;
 	return sp_order_none(p->generation, p->line, to ? p->dst.w32[0] : 0);
+}
+
+/*
+ * p, which was read, probably begins a translated conversation, as the packet before it did: asks for the memory of the
+ * conversation's other key, so that it waits for both at once. If it was a wrong guess, nothing but time is lost.
+ */
+SP_GLOBAL int sp_precedent_soon(struct sp_pkt *p, sp_u32 ifindex)
+{
+	struct sp_precedent *q = p ? sp_precedent_of(p, ifindex) : NULL;
+	struct sp_nat_addrs *nat = sp_nat_get();
+	struct sp_config *c = sp_config_get();
+	struct sp_addr known = {};
+	struct sp_place where;
+	struct sp_port *port;
+	sp_u32 i;
+
+	if (!q || !nat || !c || !q->slot)
+		return 0;
+	p->other = p->key;
+	if (q->to4) {
+		known.w32[0] = q->to4;
+		sp_key_set(&p->other, &p->src, &known, p->sport, q->to_port);
+	} else {
+		i = q->slot - 1u;
+		SP_OPAQUE(i);
+		if (i >= SP_NAT_SLOTS)
+			return 0;
+		known.w32[0] = SP_READ(nat->slot[i].addr);
+		sp_key_set(&p->other, &known, &p->dst, p->sport, p->dport);
+		port = sp_port_at(sp_port_base(q->slot, sp_nat_proto(p)) + sp_ntoh16(p->sport));
+		if (port)
+			(void)SP_READ(port->owner);
+	}
+	p->other_hash = sp_key_hash(&p->other, c->secret);
+	sp_place(&where, p->other_hash, c->sets);
+	p->other_at = where.set[0] * SP_WAYS + where.home + 1;
+	return 1;
 }
 
 /* p has begun a conversation for that reason, and takes the lane by p->note. */

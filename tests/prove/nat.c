@@ -26,7 +26,7 @@ int main(void)
 	p = world_packet(&packet);
 	sp_nat_destination(p);
 	p = world_packet(&packet);
-	sp_nat_give(&world_dev, p);
+	sp_nat_give(&world_dev, p, any_u32);
 	p = world_packet(&packet);
 	sp_nat_known(p);
 	p = world_packet(&packet);
