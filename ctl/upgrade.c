@@ -59,6 +59,19 @@ static void guard_returned(const char *dir)
 		sp_names_return(&g);
 }
 
+/* The same of the express lane, with every program in its place: some drivers can redirect only then. */
+static void renew_lane(const struct sp_live *live, struct sp_links *links)
+{
+	struct sp_lane_round lane;
+	struct sp_err ignored; /* then its packets take the stack */
+	int i;
+
+	sp_lane_begin(&lane, live);
+	for (i = 0; i < links->count; i++)
+		if (links->link[i].zone != SP_ZONE_NONE)
+			(void)sp_lane_renew(&lane, live->fd_ifaces, &links->link[i], &ignored);
+}
+
 static int renew_gate(struct sp_loaded *loaded, const char *dir, struct sp_err *err)
 {
 	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
@@ -78,14 +91,17 @@ static int renew_gate(struct sp_loaded *loaded, const char *dir, struct sp_err *
 static int renew(struct sp_up *up, const struct sp_live *live, struct sp_err *err)
 {
 	struct sp_loaded loaded;
-	int i, rc = sp_load_onto(&loaded, live->dir, live->t.config, err);
+	int i, same, rc = sp_load_onto(&loaded, live->dir, live->t.config, err);
 
 	if (rc)
 		return rc;
-	if (is_renewed(&loaded, live, &up->links))
-		rc = sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
-	if (!rc)
+	same = is_renewed(&loaded, live, &up->links);
+	if (!same)
 		rc = renew_hooks(&loaded, live, &up->links, err);
+	if (!rc)
+		renew_lane(live, &up->links); /* who was killed before that left it closed */
+	if (same)
+		rc = sp_err_set(err, -EEXIST, "the firewall is up already; see 'sally status', or 'sally down' first");
 	if (!rc)
 		rc = renew_gate(&loaded, live->dir, err);
 	if (!rc)

@@ -167,10 +167,13 @@ def test_a_replacement_that_is_refused(guarded):
 SENDS = ("sendto", "sendmsg")
 
 
-def killed_at(lab, words, name, nth):
+def killed_at(lab, words, name, nth, program=OTHER):
     done = run(lab.fw, "strace", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e",
-               f"inject={name}:signal=KILL:when={nth}", OTHER, *words)
+               f"inject={name}:signal=KILL:when={nth}", program, *words)
     assert done.returncode == -signal.SIGKILL and len(left(lab)) == 1, (done, left(lab))
+
+
+def guards_on(lab):
     lab.talkers.go_on()
     assert lab.witness.unguarded() == 0
 
@@ -185,13 +188,45 @@ def test_a_replacement_that_is_killed(guarded, tmp_path):
     at = next(i for i in range(exchange, len(calls)) if calls[i] in SENDS)
     replace(lab, SALLY, "--mode", lab.mode)
     killed_at(lab, words, "renameat2", 1)
+    guards_on(lab)
     assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == 4 and not left(lab)
     killed_at(lab, words, calls[at], calls[:at + 1].count(calls[at]) + 1)
+    guards_on(lab)
     done = run(lab.fw, OTHER, "up", "--no-daemon")
     assert done.returncode == 0 and not left(lab), done
     assert run(lab.fw, OTHER, "up", "--no-daemon").returncode == 4
     lab.talkers.go_on()
     assert lab.witness.unguarded() == 0
+
+
+def express(lab):
+    return {i["name"]: i["express"] for i in lab.sally.status()["interfaces"] if i["guarded"]}
+
+
+def test_a_switch_that_is_killed_before_the_lane_is_open(tmp_path):
+    """From TC to XDP, with the express lane: `up` opens it, also when every program was in its place already."""
+    lab = Lab("gateway")
+    whole = {"wan0": True, "lan0": True}
+    to_tc = ["up", "--no-daemon", "--replace", "--flows", "5000", "--mode", "tc"]
+    words = to_tc[:-1] + ["xdp", "--express"]
+    try:
+        for ns in (lab.john, lab.router):  # takes redirected packets
+            ns.run("ethtool", "-K", "eth0", "gro", "on")
+        lab.sally.up("--mode", "tc")
+        assert run(lab.fw, "strace", "-qq", "-o", tmp_path / "trace", SALLY, *words).returncode == 0
+        assert express(lab) == whole
+        calls = re.findall(r"^(\w+)\((.*)", (tmp_path / "trace").read_text(), re.M)
+        begun = next(i for i, (name, _) in enumerate(calls) if name == "renameat2")
+        sends = next(i for i in range(begun, len(calls)) if calls[i][0] in SENDS)
+        asks = next(i for i in range(begun, len(calls)) if calls[i][0] == "socket" and "NETLINK_GENERIC" in calls[i][1])
+        for at, next_up in ((asks, 4), (sends, 0)):
+            assert run(lab.fw, SALLY, *to_tc).returncode == 0
+            killed_at(lab, words, calls[at][0], [name for name, _ in calls[:at + 1]].count(calls[at][0]), SALLY)
+            assert express(lab) == dict.fromkeys(whole, False)
+            assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == next_up
+            assert express(lab) == whole and programs(lab.fw).keys() == {"sp_xdp_in", "sp_tc_reject", "sp_tc_out"}
+    finally:
+        lab.close()
 
 
 def test_sallyd_follows(tmp_path):
