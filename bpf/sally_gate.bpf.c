@@ -6,11 +6,9 @@
  * An interface that is made anew (a modem dials again, a tunnel is restarted) has no filters. Netfilter's hooks belong to
  * the network namespace, so they are there before it is. Whatever is guarded passes, and what nobody wants guarded.
  */
-#include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
+#include "../port/maps_bpf.h"
 
-#include "../core/abi.h"
+#include <bpf/bpf_core_read.h>
 
 #define SP_NF_DROP 0
 #define SP_NF_ACCEPT 1
@@ -41,21 +39,6 @@ struct bpf_nf_ctx {
 	struct sk_buff *skb;
 };
 #pragma clang attribute pop
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SP_MAX_IFACES);
-	__type(key, sp_u32);
-	__type(value, struct sp_iface);
-} sp_ifaces SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, sp_u32);
-	__type(value, struct sp_config);
-} sp_config SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

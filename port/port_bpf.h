@@ -7,8 +7,7 @@
 #ifndef SP_PORT_BPF_H
 #define SP_PORT_BPF_H
 
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
+#include "maps_bpf.h"
 
 #include "../core/packet.h"
 #include "../core/policy_abi.h"
@@ -34,22 +33,12 @@
 
 /* ---- maps: one element a row, flat arrays that user space maps -------------------------------------------------- */
 
-#define SP_ARRAY(name_, type_, n_)                  \
-	struct {                                    \
-		__uint(type, BPF_MAP_TYPE_ARRAY);   \
-		__uint(map_flags, BPF_F_MMAPABLE);  \
-		__uint(max_entries, n_);            \
-		__type(key, sp_u32);                \
-		__type(value, type_);               \
-	} name_ SEC(".maps")
-
 /* sizes of sp_sets and sp_flows are set by the loader */
 SP_ARRAY(sp_sets, struct sp_set, 2);
 SP_ARRAY(sp_flows, struct sp_flow, 2 * SP_WAYS);
 SP_ARRAY(sp_frags, struct sp_frag, SP_FRAG_COUNT);
 SP_ARRAY(sp_sketch, sp_u64, SP_SKETCH_ROWS * SP_SKETCH_ROW);
 SP_ARRAY(sp_meters, sp_u64, SP_METER_ROWS * SP_METER_ROW);
-SP_ARRAY(sp_config, struct sp_config, 1);
 SP_ARRAY(sp_state, struct sp_state, 1);
 SP_ARRAY(sp_budget, struct sp_budgets, 1);
 SP_ARRAY(sp_test, struct sp_test, 1);
@@ -93,13 +82,6 @@ struct {
 	__type(key, sp_u32);
 	__array(values, struct sp_image_map);
 } sp_images SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SP_MAX_IFACES);
-	__type(key, sp_u32);
-	__type(value, struct sp_iface);
-} sp_ifaces SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The gate in front of XDP while a flood of SYNs lasts: what sp_shed() would drop, before anything is made of it.
+ * In front of XDP while a flood of SYNs lasts: what sp_shed() would drop, before anything is made of it.
  *
- * Closed only when there is no room for another stranger and more come than can be asked (core/proof.h); open, it is two
- * loads and a comparison. It takes plain SYNs from outside only, so that whoever is in a conversation never meets it.
+ * It sheds only when there is no room for another stranger and more come than can be asked (core/proof.h); at other times it
+ * is two loads and a comparison. It takes plain SYNs from outside only, so that whoever is in a conversation never meets it.
  */
 #ifndef SP_PORT_SHED_BPF_H
 #define SP_PORT_SHED_BPF_H
