@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../fuzz/world.h"
+#include "source.h"
 
 static struct world w;
 static unsigned long done;
@@ -291,6 +292,7 @@ int main(void)
 	every_conversation(3, 0); /* IPv4 TCP through the translation */
 	every_conversation(3, 1); /* IPv6 TCP */
 	everything_full();
-	printf("5 passed, 0 failed, 0 skipped\n");
+	every_source();
+	printf("6 passed, 0 failed, 0 skipped\n");
 	return 0;
 }

@@ -17,7 +17,7 @@ SHARED = ["tests/fuzz/" + name for name in ("look.c", "wire.c", "world.c", "mode
 ENGINES = ["tests/fuzz/lane.c"] + sorted("host/" + name for name in os.listdir(os.path.join(ROOT, "host"))
                                          if name.startswith("batch") and name.endswith(".c"))
 PROGRAMS = {  # sources beside SHARED and policy/, which no mutant changes
-    "models": ["tests/properties/models.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
+    "models": ["tests/properties/models.c", "tests/properties/source.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
     "faults": ["tests/properties/faults.c", "tests/fuzz/table.c", *ENGINES],
     "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
     "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
