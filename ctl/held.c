@@ -38,12 +38,17 @@ static int is_known(const struct sp_guard *g, sp_u32 ifindex)
 	return !bpf_map_lookup_elem(g->fd_ifaces, &ifindex, &iface);
 }
 
-/* Not of an interface that is guarded, or not what that is called. */
-static int is_stale(const struct sp_guard *g, struct sp_links *links, const struct sp_gate_name *name, sp_u32 ifindex)
+/*
+ * Not of an interface that is guarded. One that was renamed may be made anew under either name; the one before goes when
+ * somebody else has it, or when there is little room.
+ */
+static int is_stale(const struct sp_guard *g, struct sp_links *links, const struct sp_gate_name *name, sp_u32 ifindex, int n)
 {
 	const struct sp_link *l = sp_links_by_index(links, (int)ifindex);
 
-	return !is_known(g, ifindex) || (l && strcmp(l->name, name->name));
+	if (!is_known(g, ifindex))
+		return 1;
+	return l && strcmp(l->name, name->name) && (n > SP_MAX_IFACES || sp_links_by_name(links, name->name));
 }
 
 void sp_names_undo(const struct sp_guard *g, sp_u32 ifindex)
@@ -94,7 +99,7 @@ void sp_names_sync(const struct sp_guard *g, struct sp_links *links)
 		(void)bpf_map_update_elem(g->fd_names, &name, &gate, BPF_ANY);
 	}
 	for (i = 0; i < n; i++)
-		if (!bpf_map_lookup_elem(g->fd_names, &all[i], &gate) && is_stale(g, links, &all[i], gate.ifindex))
+		if (!bpf_map_lookup_elem(g->fd_names, &all[i], &gate) && is_stale(g, links, &all[i], gate.ifindex, n))
 			bpf_map_delete_elem(g->fd_names, &all[i]);
 	if (links->count && g->fd_whole >= 0)
 		write_whole(g, links);
@@ -107,6 +112,14 @@ static int is_gone(const struct sp_guard *g, const struct sp_gate_name *name, st
 
 	return !bpf_map_lookup_elem(g->fd_names, name, gate) && !if_indextoname(gate->ifindex, now) &&
 	       !bpf_map_lookup_elem(g->fd_ifaces, &gate->ifindex, was);
+}
+
+int sp_names_was(const struct sp_guard *g, const char *name, struct sp_iface *was)
+{
+	const struct sp_gate_name key = name_from(name);
+	struct sp_gate gate;
+
+	return g->fd_names >= 0 && is_gone(g, &key, &gate, was);
 }
 
 void sp_names_return(const struct sp_guard *g)

@@ -125,6 +125,8 @@ void sp_gate_remove(sp_u64 cookie); /* that of this namespace, wherever it is pi
 void sp_names_sync(const struct sp_guard *g, struct sp_links *links);
 /* Its programs are about to change: until sp_names_sync() the gate looks twice. */
 void sp_names_undo(const struct sp_guard *g, sp_u32 ifindex);
+/* 1: one of that name was guarded, and is gone; what the programs knew of it. */
+int sp_names_was(const struct sp_guard *g, const char *name, struct sp_iface *was);
 /* Interfaces that are there again, and that nobody has guarded again yet, are. */
 void sp_names_return(const struct sp_guard *g);
 /* Interfaces that are gone, that a line named and that none names now, are not expected any more. */

@@ -140,7 +140,7 @@ int sp_rezone_settle(const struct sp_live *l, struct sp_err *err)
 	return rc;
 }
 
-static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning *zoning, struct sp_links *links,
+static int plan(const struct sp_config *c, const struct sp_guard *g, const struct sp_zoning *zoning, struct sp_links *links,
 		struct sp_err *err)
 {
 	struct sp_iface iface;
@@ -150,10 +150,12 @@ static int plan(const struct sp_config *c, int fd_ifaces, const struct sp_zoning
 		links->forwarding = (c->flags & SP_CONFIG_GATEWAY) != 0;
 	for (i = 0; i < links->count && !rc; i++) {
 		struct sp_link *l = &links->link[i];
-		const int found = look_up(fd_ifaces, (sp_u32)l->ifindex, &iface, err);
+		int found = look_up(g->fd_ifaces, (sp_u32)l->ifindex, &iface, err);
 
 		if (found < 0)
 			rc = found;
+		if (!found)
+			found = sp_names_was(g, l->name, &iface);
 		l->stays = 1; /* containers come and go; routes, too */
 		if (found <= 0)
 			continue;
@@ -187,8 +189,11 @@ static void plan_lane(const struct sp_config *c, const struct sp_image_line *ima
 int sp_rezone_plan(const struct sp_live *l, const struct sp_zoning *zoning, const struct sp_image_line *image,
 		   struct sp_links *out, struct sp_err *err)
 {
-	const int rc = plan(l->t.config, l->fd_ifaces, zoning, out, err);
+	struct sp_guard g SP_CLEANUP(sp_guard_close) = SP_GUARD_NONE;
+	int rc = sp_guard_open(&g, l->dir, err);
 
+	if (!rc)
+		rc = plan(l->t.config, &g, zoning, out, err);
 	if (!rc)
 		plan_lane(l->t.config, image, out, 0);
 	return rc;
@@ -216,6 +221,7 @@ static int guard_new(struct sp_rezone *z, struct sp_link *l, struct sp_err *err)
 int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct sp_zoning *zoning,
 		    const struct sp_image_line *image, struct sp_err *err)
 {
+	struct sp_guard there; /* what is held even now, nobody could guard again */
 	int i, rc;
 
 	memset(z, 0, sizeof(*z));
@@ -224,8 +230,10 @@ int sp_rezone_begin(struct sp_rezone *z, const struct sp_live *l, const struct s
 		rc = settle(l->t.config, z->guard.fd_ifaces, err);
 	if (!rc)
 		sp_names_return(&z->guard);
+	there = z->guard;
+	there.fd_names = -1;
 	if (!rc)
-		rc = plan(l->t.config, z->guard.fd_ifaces, zoning, &z->links, err);
+		rc = plan(l->t.config, &there, zoning, &z->links, err);
 	for (i = 0; i < z->links.count && !rc; i++) {
 		struct sp_link *link = &z->links.link[i];
 

@@ -198,6 +198,41 @@ def test_a_released_one_works(alone):
     wait_for("knocks after down", lambda: lab.witness.listeners[0].count > heard + 20)
 
 
+def rename(lab, old, new):
+    """While it is up (Linux 6.2): it keeps its routes."""
+    lab.fw.run("ip", "link", "set", old, "name", new)
+
+
+def test_a_renamed_one_is_held_under_both_names(alone):
+    """Once a command has seen it; but the name that it had may be somebody else's by now."""
+    lab = alone
+    done = run(lab.fw, SALLY, "up", "--no-daemon", "--flows", "2000", "--outside", "wan0")
+    assert done.returncode == 0, done
+    lab.witness.begin()
+    conf = lab.conf + ".none"
+    with open(conf, "w", encoding="ascii") as file:
+        file.write("open ssh\n")
+    for now in ("wan0", "wan9"):  # under which it is made anew
+        rename(lab, "wan0", "wan9")
+        assert lab.sally("apply", "--no-trial", conf).returncode == 0
+        lab.fw.run("ip", "link", "del", "wan9")
+        cable(lab, "wan0")
+        if now != "wan0":
+            rename(lab, "wan0", now)
+        wait_held(lab, now)
+        assert lab.sally("apply", "--no-trial", conf).returncode == 0
+        wait_guarded(lab, now)
+    rename(lab, "wan9", "wan0")
+    assert lab.sally("apply", "--no-trial", conf).returncode == 0
+    lab.link(lab.fw, "two0", lab.web, "two1", "10.7.0.{}/24", "2a00:7::{}/64")
+    rename(lab, "two0", "wan9")
+    assert lab.web.run("ping", "-c", "1", "-W", "1", "10.7.0.1", check=False).returncode and gate(lab, "wan9")["now"]
+    assert lab.sally("apply", "--no-trial", conf).returncode == 0
+    wait_for("an answer by another one",
+             lambda: lab.web.run("ping", "-c", "1", "-W", "1", "10.7.0.1", check=False).returncode == 0)
+    assert not gate(lab, "wan9")["now"] and lab.witness.end() == 0
+
+
 def test_it_stays_through_upgrades(alone):
     """Another build in its place, another one's tables, and the first one again: it holds all the while."""
     lab = alone
