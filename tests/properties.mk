@@ -20,9 +20,10 @@ $(PROPERTIES_DIR)/faults: tests/properties/faults.c $(PROPERTIES_C) $(PROPERTIES
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(PROPERTIES_SANITIZE) $(CPPFLAGS) -o $@ $< $(PROPERTIES_C)
 
-$(PROPERTIES_DIR)/test: tests/properties/models.c tests/properties/source.c $(PROPERTIES_C) host/engine.c $(PROPERTIES_DEPS)
+PROPERTIES_TEST := tests/properties/models.c tests/properties/source.c host/engine.c $(PROPERTIES_C)
+$(PROPERTIES_DIR)/test: $(PROPERTIES_TEST) $(PROPERTIES_DEPS)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -o $@ $(filter tests/properties/%.c,$^) host/engine.c $(PROPERTIES_C)
+	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -o $@ $(PROPERTIES_TEST)
 
 .PHONY: mutants
 mutants: ## break the core in one place at a time, in a copy: do the properties find it?

@@ -85,7 +85,8 @@ static void build(const struct state *s)
 {
 	struct sp_nat_addrs *nat = engine->t.nat;
 	struct sp_flow *f = &engine->t.flows[FLOW - 1];
-	const int back = s->shape == HAIRPIN_BACK || s->shape == BY_TARGET, two = s->shape == HAIRPIN || s->shape == HAIRPIN_BACK;
+	const int back = s->shape == HAIRPIN_BACK || s->shape == BY_TARGET;
+	const int two = s->shape == HAIRPIN || s->shape == HAIRPIN_BACK;
 	struct state begins = *s;
 	struct sp_pkt p;
 
@@ -130,8 +131,8 @@ static int one(const struct state *s, sp_u64 source)
 		return 0;
 	HOLDS(s->shape < HAIRPIN, "shape %d: more is to be known than it looks at", s->shape);
 	reason = sp_nat_known(&q);
-	HOLDS(reason == SP_R_FORWARDED, "shape %d, answers %u, leaves by zone %u: the pipeline says %d", s->shape, s->answers,
-	      q.zone_out, reason);
+	HOLDS(reason == SP_R_FORWARDED, "shape %d, answers %u, leaves by zone %u: the pipeline says %d", s->shape,
+	      s->answers, q.zone_out, reason);
 	HOLDS(!q.ask, "shape %d: the kernel is to be asked first", s->shape);
 	HOLDS(p.nat == q.nat, "shape %d, answers %u: translated %u, by the pipeline %u", s->shape, s->answers, p.nat, q.nat);
 	HOLDS(!p.nat || (p.old4 == q.old4 && p.old_port.raw == q.old_port.raw && p.new4 == q.new4 &&
