@@ -14,7 +14,8 @@ CPPFLAGS += -I. -I$(B)/gen
 ALL_CFLAGS = -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -MMD -MP
 LDLIBS  := -lbpf -lmnl -lpcap
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
-	-Wno-missing-declarations -I. -I/usr/include/$(shell uname -m)-linux-gnu
+	-Wno-missing-declarations -I. -I/usr/include/$(shell uname -m)-linux-gnu \
+	-D__TARGET_ARCH_$(patsubst x86_64,x86,$(shell uname -m))
 # a compiler that goes astray must not take the machine with it
 BPF_GUARD := ulimit -v 3000000; timeout 120
 

@@ -165,6 +165,7 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	if (p->other_at)
 		sp_entry_soon(p->other_at - 1);
 	f = sp_flow_at(at);
+	p->searched = sp_searched(where.set[0]);
 	p->flow = f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE ? at + 1 : 0;
 	if (!p->flow)
 		p->flow = sp_set_find(where.set[0], where.tag, p);

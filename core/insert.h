@@ -223,7 +223,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;
-	at = sp_flow_find(p);
+	at = SP_READ(set->lock) == p->searched ? 0 : sp_flow_find(p);
 	if (at) {
 		/* if its predecessor has expired, it leaves, so that the key is never there twice */
 		sp_vacate(at - 1, p->now_ns);

@@ -56,6 +56,7 @@ SP_INLINE int sp_is_private4(sp_u32 raw)
 /* The hash of p->key, which may have been guessed. */
 SP_INLINE void sp_nat_hash(struct sp_config *c, struct sp_pkt *p)
 {
+	p->searched = 0;
 	if (p->other_at && sp_key_equal(&p->other, &p->key))
 		p->hash = p->other_hash;
 	else
@@ -217,7 +218,7 @@ SP_INLINE void sp_nat_forget(struct sp_pkt *p)
 {
 	struct sp_config *c = sp_config_get();
 
-	p->flow = 0;
+	p->flow = p->searched = 0;
 	if (!c || !p->via || p->nat != SP_NAT_DST)
 		return;
 	p->via = 0;

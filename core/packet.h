@@ -73,6 +73,7 @@ struct sp_pkt {
 
 	/* filled in by the table */
 	sp_u32 flow; /* index of the entry + 1 */
+	sp_u32 searched; /* the lock of its first set, held, if nobody takes it since that was searched in vain; or 0 */
 	sp_u64 note; /* the port's: goes with the conversation that the packet begins */
 	sp_u8 macs[12]; /* the port's: of the next hop, as they stand in a frame */
 

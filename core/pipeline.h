@@ -8,6 +8,7 @@
  *   SP_OPAQUE(x)                     hides from the compiler what it knows of x
  *   sp_cmpxchg32/64(p, old, new), sp_fetch_add(p, n), sp_unlock(p, v), sp_relax(n)
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
+ *   SP_IN_ORDER                      may be: memory is read in the order in which the program says so (sp_searched())
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i), sp_meter_at(i)
  *   sp_flow_placed(i, p)             entry i, which is locked, becomes p's conversation; p is SP_NULL: it has other aliases
@@ -245,7 +246,10 @@ SP_INLINE int sp_judge(sp_dev *dev, struct sp_pkt *p)
 		return p->zone == SP_ZONE_SELF ? SP_R_OWN_ERROR : SP_R_ICMP_TYPE;
 	if (!SP_HASHED(dev))
 		p->hash = sp_key_hash(&p->key, c->secret);
+	p->searched = sp_searched(sp_first_set(p->hash, c->sets));
 	p->flow = SP_FIND(dev, p);
+	if (p->flow)
+		p->searched = 0;
 	SP_STEP("find", p->flow, p->hash);
 	if (sp_wants_checksum(p) && !sp_checksum_good(dev, p))
 		return SP_R_L4_CHECKSUM;

@@ -20,7 +20,8 @@
  *
  * WHY IT IS SAFE
  *   No duplicates: an insertion holds the lock of the key's first set from its second search until it has published,
- *     and every insertion of that key takes the same lock. It takes no other set's lock, so there is no order to break;
+ *     and every insertion of that key takes the same lock. Where memory is read in order it need not search again if
+ *     nobody has held the lock since before the first search. It takes no other set's lock: there is no order to break;
  *     ways in the second set are claimed by cmpxchg.
  *   No stale hit: a search reads without locks and may find a conversation that is recycled at that moment. Whoever
  *     uses it takes its lock and compares the key again; if it is another one now, the packet has found nothing.
@@ -78,11 +79,16 @@ struct sp_place {
 	sp_u16 home; /* the way of either set that it gets if that is empty */
 };
 
+SP_INLINE sp_u32 sp_first_set(sp_u64 hash, sp_u32 sets)
+{
+	return (sp_u32)(((hash & 0xffffffff) * sets) >> 32);
+}
+
 SP_INLINE void sp_place(struct sp_place *w, sp_u64 hash, sp_u32 sets)
 {
 	const sp_u64 mixed = hash * 0x9e3779b97f4a7c15ULL;
 
-	w->set[0] = (sp_u32)(((hash & 0xffffffff) * sets) >> 32);
+	w->set[0] = sp_first_set(hash, sets);
 	w->set[1] = (sp_u32)(((mixed >> 32) * sets) >> 32);
 	if (w->set[1] == w->set[0])
 		w->set[1] = w->set[0] + 1 < sets ? w->set[0] + 1 : 0;
@@ -287,6 +293,22 @@ SP_INLINE int sp_lock_try_once(sp_u32 *lock)
 	const sp_u32 v = SP_READ(*lock);
 
 	return !(v & 1) && sp_cmpxchg32(lock, v, v + 1) == v;
+}
+
+/*
+ * p->searched, to be asked before set b is searched: from then on nothing is inserted whose first set it is but by whoever
+ * makes that wrong. Only where the processor does not look at the tags before it looks at the lock.
+ */
+SP_INLINE sp_u32 sp_searched(sp_u32 b)
+{
+#ifdef SP_IN_ORDER
+	struct sp_set *set = sp_set_at(b);
+
+	return set ? SP_READ(set->lock) | 1 : 0;
+#else
+	(void)b;
+	return 0;
+#endif
 }
 
 SP_INLINE int sp_flow_lock(struct sp_flow *f, sp_u32 i)

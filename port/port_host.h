@@ -82,6 +82,10 @@ SP_INLINE sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n)
 }
 #endif
 
+#ifdef __x86_64__
+#define SP_IN_ORDER
+#endif
+
 SP_INLINE void sp_unlock(sp_u32 *p, sp_u32 v)
 {
 	__atomic_store_n(p, v, __ATOMIC_RELEASE);
