@@ -2,6 +2,7 @@
 /* TC ingress and egress: attach, call the core, translate the verdict. */
 #define SP_TC
 #include "../port/port_bpf.h"
+#include "../port/fast_bpf.h"
 
 #include <bpf/bpf_endian.h>
 #include <linux/pkt_cls.h>
@@ -111,16 +112,12 @@ SP_INLINE int sp_fast_done(struct __sk_buff *skb, struct sp_pkt *p, int reason)
 	return reason;
 }
 
-#define SP_FAST_TRACK (-1) /* sp_fast_track() has to look */
-
 /* One of conversation f that comes in, or that this machine sends. */
 SP_INLINE int sp_fast_judge(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
 {
 	int reason = SP_R_NONE;
 
-	/* a hint: under the lock it is looked at again */
-	if (p->kind == SP_KIND_TCP ? (p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN)) ||
-	    SP_READ(f->ends) != (SP_END_OPEN | SP_END_OPEN << 4) : !(SP_READ(f->flags) & SP_FLOW_ANSWERED))
+	if (sp_fast_changes(f, p))
 		return SP_FAST_TRACK;
 	if (sp_lock_try_once(&f->lock)) {
 		reason = sp_fast_fits(c, s, f, p, 0) ? sp_fast_record(f, p) : SP_R_NONE;
@@ -146,6 +143,7 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 		return SP_R_NONE;
 	p->now_ns = g->now_ns;
 	p->hook = (sp_u8)hook;
+	p->ifindex = skb->ifindex;
 	p->zone = hook == SP_HOOK_EGRESS ? SP_ZONE_SELF : g->zone;
 	p->zone_out = g->zone;
 	p->generation = g->generation;
@@ -159,76 +157,13 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 	return reason > 0 ? sp_fast_done(skb, p, reason) : reason;
 }
 
-/* As p came in: are its addresses and its checksum right, as far as the pipeline asks? */
-SP_GLOBAL int sp_fast_good(struct __sk_buff *skb, struct sp_pkt *p, sp_u32 answered, sp_u32 sums)
-{
-	struct sp_config *c = sp_config_get();
-	sp_u32 real;
-	int good;
-
-	if (!p || !c)
-		return 0;
-	real = p->dst.w32[0];
-	if (p->nat)
-		p->dst.w32[0] = p->old4;
-	p->config_flags = (sp_u8)c->flags;
-	p->is_frag = 0;
-	good = (answered || !sp_check_addr(p)) && (!sums || sp_checksum_good(skb, p));
-	p->dst.w32[0] = real;
-	return good;
-}
-
-/* The window scale of a SYN ACK. Negative: it is not all there. */
-SP_GLOBAL int sp_fast_wscale(struct __sk_buff *skb, struct sp_pkt *p)
-{
-	struct sp_options o = {};
-
-	if (!p)
-		return -1;
-	o.len = p->l4_len - p->payload - 20;
-	if (!o.len)
-		return SP_WSCALE_NONE;
-	return sp_load_some(skb, p->l4_off + 20, o.b, o.len) ? -1 : sp_options_tcp(&o);
-}
-
-/*
- * p, which sp_fast_tc() has read and found, may change more than windows and counts: the pipeline would come to the tracker.
- * SP_R_NONE: it would not, or the tracker does not let it pass; nothing has changed.
- */
-SP_GLOBAL int sp_fast_track(struct __sk_buff *skb)
+/* What sp_fast_tc() could not say: its reason, or SP_R_NONE. */
+SP_GLOBAL int sp_fast_follow(struct __sk_buff *skb)
 {
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
-	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : NULL;
-	struct sp_config *c = sp_config_get();
-	sp_u32 answered, sums;
-	int reason;
+	const int reason = sp_fast_track(skb);
 
-	if (!p || !f || !c || SP_READ(f->generation) != p->generation)
-		return SP_R_NONE;
-	answered = SP_READ(f->flags) & SP_FLOW_ANSWERED;
-	/* sp_wants_checksum() */
-	sums = (p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN)) || sp_class_of(SP_READ(f->phase)) == SP_CLASS_UNANSWERED;
-	if (p->hook == SP_HOOK_INGRESS && (!answered || sums) && !sp_fast_good(skb, p, answered, sums))
-		return SP_R_NONE;
-	if (p->tcp_flags & SP_TCP_SYN) {
-		reason = sp_fast_wscale(skb, p);
-		if (reason < 0)
-			return SP_R_NONE;
-		p->wscale = (sp_u8)reason;
-	}
-	p->event = SP_EVENT_NONE;
-	p->line = SP_LINE_NONE;
-	reason = sp_track(p, 0);
-	if (reason < 0 || sp_reason_drops((sp_u32)reason))
-		return SP_R_NONE;
-	if (p->event && p->now_ns <= SP_READ(c->watch_until_ns)) {
-		p->ifindex = skb->ifindex;
-		p->icmp_type = p->icmp_code = 0;
-		if (!sp_test_mode)
-			p->now_ns = bpf_ktime_get_boot_ns(); /* so that events stand in order */
-		sp_tell(p, (sp_u32)reason);
-	}
-	return sp_fast_done(skb, p, reason);
+	return reason && p ? sp_fast_done(skb, p, reason) : SP_R_NONE;
 }
 
 SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
@@ -250,7 +185,7 @@ SP_INLINE int sp_tc(struct __sk_buff *skb, sp_u8 hook)
 	}
 	reason = answer ? SP_R_NONE : sp_fast_tc(skb, hook, from);
 	if (reason == SP_FAST_TRACK)
-		reason = sp_fast_track(skb);
+		reason = sp_fast_follow(skb);
 	if (reason > 0)
 		return reason == SP_R_TRUNCATED ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	p = sp_door(skb->ifindex, hook);

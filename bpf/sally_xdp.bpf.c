@@ -4,6 +4,7 @@
 #include "../port/port_bpf.h"
 
 #include "../core/express.h"
+#include "../port/fast_bpf.h"
 #include "../port/lane_bpf.h"
 #include "../port/precedent_bpf.h"
 #include "../port/shed_bpf.h"
@@ -12,6 +13,7 @@
 
 #define SP_FAST_NOT (-1) /* nothing was changed: the whole pipeline has to look */
 #define SP_FAST_NEW (-2) /* the same, of a packet that was read and belongs to no conversation */
+#define SP_FAST_LANE (-4) /* it was let in; the kernel has to be asked where it goes */
 
 /*
  * Is the frame for the very interface where it came in? The stack drops those for others (which an interface sees
@@ -72,7 +74,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	p->hook = SP_HOOK_INGRESS;
 	p->segs = 1;
 	p->generation = g->generation;
-	if (data + SP_FAST_L3 + 20 > end || !sp_fast_open(ctx, p, (sp_u32)(end - data)))
+	if (data + SP_FAST_L3 + 20 > end || !sp_fast_parse(data, end, (sp_u32)(end - data), p))
 		return SP_FAST_NOT;
 	p->other_at = 0;
 	if (g->begins && p->kind == SP_KIND_UDP && sp_routes_tell())
@@ -81,6 +83,10 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	f = sp_fast_find(c, s, p);
 	if (!f)
 		return p->flow ? SP_FAST_NOT : SP_FAST_NEW;
+	if (sp_fast_changes(f, p)) {
+		sp_fast_bare(p, ctx->ingress_ifindex);
+		return (g->express || p->nat) && (g->virtual || sp_fast_doubts(data, end, p)) ? SP_FAST_NOT : SP_FAST_TRACK;
+	}
 	/* what is for this machine itself needs no way out */
 	lane = g->express && sp_is_to(g, data, end) && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
 	       SP_READ(f->zone_from) != SP_ZONE_SELF;
@@ -107,6 +113,54 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return sp_fast_send(ctx, p, &hop);
 	sp_fast_write(data, end, p, 0);
 	return XDP_PASS;
+}
+
+/*
+ * p, which was let in, as one of conversation f: does it leave as its conversation remembers? Then p->nat says how, too.
+ */
+SP_INLINE int sp_fast_remembered(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop)
+{
+	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, p->flow - 1);
+	const sp_u8 *ip = (void *)(long)ctx->data + SP_FAST_L3;
+	int known;
+
+	if ((p->tcp_flags & SP_TCP_SYN) || !of || ip + 20 > (const sp_u8 *)(long)ctx->data_end || !sp_lock_try_once(&f->lock))
+		return 0;
+	/* before it is answered, its sender may yet need another address */
+	known = sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE && (f->flags & SP_FLOW_ANSWERED) &&
+		sp_fast_hop(ctx, f, p, hop, of, ip);
+	if (known && p->nat == SP_NAT_SRC && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))
+		of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
+	sp_flow_unlock(f);
+	return known;
+}
+
+/*
+ * A packet that sp_fast_in() has read and found, and that sp_fast_track() has let in for this reason. SP_FAST_LANE, or what
+ * XDP has to do with it.
+ */
+SP_GLOBAL int sp_fast_follow(struct xdp_md *ctx, sp_u32 reason)
+{
+	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	struct sp_hop_seen hop;
+	struct sp_flow *f = p ? sp_flow_at(p->flow - 1) : NULL;
+	sp_u8 nat;
+	int lane;
+
+	if (!g || !f)
+		return XDP_DROP;
+	sp_count(reason, p);
+	lane = g->express && sp_is_to(g, data, end) && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
+	       SP_READ(f->zone_from) != SP_ZONE_SELF;
+	nat = p->nat;
+	if (lane && sp_fast_remembered(ctx, f, p, &hop))
+		return sp_fast_send(ctx, p, &hop);
+	p->nat = nat;
+	if (nat)
+		sp_fast_write(data, end, p, 0);
+	return lane && !sp_others_translate(p->now_ns) ? SP_FAST_LANE : XDP_PASS;
 }
 
 /* ---- the lane for what the pipeline has let in ------------------------------------------------------------------------ */
@@ -237,6 +291,14 @@ SP_GLOBAL int sp_express_send(struct xdp_md *ctx, struct sp_pkt *p)
 	return (int)bpf_redirect(p->ifindex, 0);
 }
 
+/* p was let in for that reason: by the lane, if there is one for it. */
+SP_GLOBAL int sp_express(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason)
+{
+	if (!p || !sp_express_way(ctx, p, reason) || !sp_express_source(ctx, p))
+		return XDP_PASS;
+	return sp_express_send(ctx, p);
+}
+
 SEC("xdp.frags")
 int sp_xdp_in(struct xdp_md *ctx)
 {
@@ -246,6 +308,12 @@ int sp_xdp_in(struct xdp_md *ctx)
 
 	if (done == SP_FAST_NEW)
 		done = sp_fast_begin(ctx);
+	if (done == SP_FAST_TRACK) {
+		reason = (sp_u32)sp_fast_track(ctx);
+		done = reason ? sp_fast_follow(ctx, reason) : SP_FAST_NOT;
+	}
+	if (done == SP_FAST_LANE)
+		return sp_express(ctx, SP_LOOKUP(sp_packet, 0), SP_R_NONE);
 	if (done != SP_FAST_NOT)
 		return done;
 	if (sp_shed_xdp(ctx))
@@ -263,9 +331,7 @@ int sp_xdp_in(struct xdp_md *ctx)
 	/* a checksum that hardware was to finish (a virtual link) stays unfinished when it is redirected */
 	if (p->nat ? p->unfinished : sp_unfinished(ctx, p))
 		return XDP_PASS;
-	if (!sp_express_way(ctx, p, reason) || !sp_express_source(ctx, p))
-		return XDP_PASS;
-	return sp_express_send(ctx, p);
+	return sp_express(ctx, p, reason);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

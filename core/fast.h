@@ -325,21 +325,27 @@ SP_GLOBAL sp_u64 sp_source_tell(struct sp_pkt *p)
 	return !source || (more && (more->flags & SP_IMAGE_NAT_OPEN)) ? 0 : source | sp_source_told(p->now_ns);
 }
 
+/* What the parser leaves 0 and sp_fast_parse() does not touch: p may hold another packet's. */
+SP_INLINE void sp_fast_bare(struct sp_pkt *p, sp_u32 ifindex)
+{
+	p->ifindex = ifindex;
+	p->bare_ip = p->unfinished = p->virtual = p->keeps = p->foreign = p->ask = p->side = p->flip = p->forwarded = 0;
+	p->icmp_type = p->icmp_code = p->is_frag = p->frag_more = 0;
+	p->slot = p->port_at = 0;
+}
+
 /*
  * p, which was read but belongs to no conversation, is to begin one by `line`, from its zone to zone_to: everything that the
  * parser and the policy would have said of such a packet.
  */
 SP_INLINE void sp_fast_fresh(struct sp_pkt *p, sp_u32 ifindex, sp_u16 line, sp_u8 zone_to, sp_u64 note)
 {
-	p->ifindex = ifindex;
+	sp_fast_bare(p, ifindex);
 	p->line = line;
 	p->zone_to = zone_to;
 	p->note = note;
 	p->order_flags = 0;
-	p->bare_ip = p->unfinished = p->virtual = p->keeps = p->foreign = p->ask = p->side = p->flip = 0;
-	p->icmp_type = p->icmp_code = p->is_frag = p->frag_more = 0;
 	p->wscale = SP_WSCALE_NONE;
-	p->slot = p->port_at = 0;
 	p->event = SP_EVENT_NEW;
 }
 

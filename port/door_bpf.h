@@ -139,10 +139,4 @@ SP_INLINE sp_u32 sp_serve(sp_dev *dev, struct sp_pkt *p)
 	return reason;
 }
 
-/* The fast path's parser (core/fast.h). */
-SP_INLINE int sp_fast_open(sp_dev *dev, struct sp_pkt *p, sp_u32 frame_len)
-{
-	return p && sp_fast_read((void *)(long)dev->data, (void *)(long)dev->data_end, frame_len, p);
-}
-
 #endif
