@@ -148,7 +148,7 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 	p->zone_out = g->zone;
 	p->generation = g->generation;
 	p->segs = sp_segs(skb);
-	if (!sp_fast_parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, p))
+	if (!sp_fast_parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, p) || sp_is_first_syn(p))
 		return SP_R_NONE;
 	f = sp_fast_find(c, s, p);
 	if (!f)

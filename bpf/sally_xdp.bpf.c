@@ -77,7 +77,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	if (data + SP_FAST_L3 + 20 > end || !sp_fast_parse(data, end, (sp_u32)(end - data), p))
 		return SP_FAST_NOT;
 	p->other_at = 0;
-	if (g->begins && p->kind == SP_KIND_UDP && sp_routes_tell())
+	if (g->begins && (p->kind == SP_KIND_UDP || sp_is_first_syn(p)) && sp_routes_tell())
 		sp_precedent_soon(p, ctx->ingress_ifindex);
 	g->begins = 0;
 	f = sp_fast_find(c, s, p);
@@ -124,7 +124,8 @@ SP_INLINE int sp_fast_remembered(struct xdp_md *ctx, struct sp_flow *f, struct s
 	const sp_u8 *ip = (void *)(long)ctx->data + SP_FAST_L3;
 	int known;
 
-	if ((p->tcp_flags & SP_TCP_SYN) || !of || ip + 20 > (const sp_u8 *)(long)ctx->data_end || !sp_lock_try_once(&f->lock))
+	if ((p->tcp_flags & SP_TCP_SYN) || !of || ip + 20 > (const sp_u8 *)(long)ctx->data_end ||
+	    !sp_lock_try_once(&f->lock))
 		return 0;
 	/* before it is answered, its sender may yet need another address */
 	known = sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE && (f->flags & SP_FLOW_ANSWERED) &&
@@ -177,11 +178,21 @@ SP_INLINE int sp_express_reverse(struct xdp_md *ctx, struct sp_pkt *p)
 	return filter == 1 ? out == (int)ctx->ingress_ifindex : out > 0;
 }
 
+/* May p, which belongs to no conversation, begin one as others did? With many that wait the pipeline says who may. */
+SP_INLINE int sp_fast_begins(const struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+
+	return p->kind == SP_KIND_UDP || (c && s && sp_is_first_syn(p) && sp_waiting_few(c, s, p));
+}
+
 /*
- * A packet that sp_fast_in() has read and that belongs to no conversation: begins one, if another one began in the
- * same way a moment ago. SP_FAST_NOT, or what XDP has to do with it.
+ * A packet that sp_fast_in() has read and that belongs to no conversation: may it begin one, since another one began in
+ * the same way a moment ago? Then p is as the pipeline would give it to the table. In three parts, of which this is the
+ * first: the stack of all that call each other is 512 bytes.
  */
-SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
+SP_GLOBAL int sp_fast_may_begin(struct xdp_md *ctx)
 {
 	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
@@ -189,40 +200,68 @@ SP_GLOBAL int sp_fast_begin(struct xdp_md *ctx)
 	struct sp_config *c = sp_config_get();
 	struct sp_precedent *q;
 	struct sp_hop_seen hop;
-	sp_u32 reason, to4;
-	int known = 1;
+	int wscale;
 
-	if (!g || !p || !c || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell())
-		return SP_FAST_NOT;
-	if (p->kind != SP_KIND_UDP || p->hop_limit <= 1 || g->virtual ||
-	    data + SP_FAST_L3 + 20 > end || sp_fast_doubts(data, end, p) || sp_others_translate(p->now_ns))
-		return SP_FAST_NOT;
+	if (!g || !p || !c || !g->express || !sp_is_to(g, data, end) || !sp_routes_tell() || !sp_fast_begins(p))
+		return 0;
+	if (p->hop_limit <= 1 || g->virtual || data + SP_FAST_L3 + 20 > end || sp_fast_doubts(data, end, p) ||
+	    sp_others_translate(p->now_ns) || sp_others_look(ctx, p->family))
+		return 0;
 	q = sp_precedent_of(p, ctx->ingress_ifindex);
 	if (!q || !sp_hop_read(q->note, sp_routes_now(ctx, p->family), sp_service(data + SP_FAST_L3, p->family), p, &hop) ||
 	    hop.zone != q->zone_to)
-		return SP_FAST_NOT;
+		return 0;
 	/* first: what the packet before has left in p is no part of this one, is_frag least of all */
 	sp_fast_fresh(p, ctx->ingress_ifindex, q->line, q->zone_to, q->note);
-	if (!sp_checksum_good(ctx, p))
-		return SP_FAST_NOT;
-	reason = q->reason;
-	to4 = q->to4;
-	if (to4) {
-		p->new4 = to4;
+	wscale = p->kind == SP_KIND_TCP ? sp_fast_wscale(ctx, p) : SP_WSCALE_NONE;
+	if (wscale < 0 || !sp_checksum_good(ctx, p))
+		return 0;
+	p->wscale = (sp_u8)wscale;
+	if (q->to4) {
+		p->new4 = q->to4;
 		p->new_port = q->to_port;
 		sp_nat_redirect(c, p);
 	}
-	/* if it can not get what it needs, the pipeline says why */
-	if (sp_flow_insert(p) != SP_R_NONE || (to4 && sp_nat_begin(p, q->slot)))
-		return SP_FAST_NOT;
-	sp_count(reason, p);
+	p->out = hop.ifindex;
+	p->zone_out = hop.zone;
+	__builtin_memcpy(p->macs, hop.macs, sizeof(hop.macs));
+	return 1;
+}
+
+/* The second: it gets its place in the table. 0: it can not get what it needs, the pipeline says why. */
+SP_INLINE int sp_fast_insert(void)
+{
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	struct sp_precedent *q;
+
+	if (!p || sp_flow_insert(p) != SP_R_NONE)
+		return 0;
+	q = sp_precedent_at(p);
+	return q && (p->nat != SP_NAT_DST || !sp_nat_begin(p, q->slot));
+}
+
+/* The third: it leaves. What XDP has to do with it. */
+SP_GLOBAL int sp_fast_begun(struct xdp_md *ctx)
+{
+	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
+	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	struct sp_precedent *q = p ? sp_precedent_at(p) : NULL;
+	struct sp_hop_seen hop;
+	int known = 1;
+
+	if (!g || !q)
+		return XDP_DROP;
+	sp_count(q->reason, p);
 	if (sp_is_watched(p->now_ns)) /* its line has no log */
-		sp_tell(p, reason);
+		sp_tell(p, q->reason);
 	sp_sweep_new(p->hash, p->now_ns);
+	hop.ifindex = p->out;
+	hop.zone = p->zone_out;
+	__builtin_memcpy(hop.macs, p->macs, sizeof(hop.macs));
 	sp_express_leaves(p, hop.ifindex, hop.zone);
 	/* who comes from the outside keeps his address; nobody else has an alias yet (sp_express_known()) */
-	if (!to4 && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) && !g->nat_off &&
-	    sp_nat_get()) {
+	if (p->nat != SP_NAT_DST && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) &&
+	    !g->nat_off && sp_nat_get()) {
 		if (!q->slot)
 			q->slot = (sp_u16)sp_nat_choose(p);
 		known = sp_nat_first(ctx, p, q->slot) == SP_R_FORWARDED;
@@ -269,9 +308,11 @@ SP_GLOBAL int sp_express_way(struct xdp_md *ctx, struct sp_pkt *p, sp_u32 reason
 	if (!out || !out->express || fib.ifindex == ctx->ingress_ifindex || !sp_express_reverse(ctx, p))
 		return 0;
 	begins = p->event == SP_EVENT_NEW;
+	if ((begins || (p->tcp_flags & SP_TCP_SYN)) && sp_others_look(ctx, p->family))
+		return 0;
 	if (begins && p->zone_to != out->zone)
 		return 0; /* it was permitted to go elsewhere: the route has just changed */
-	begins = begins && sp_precedent_may(p, out->zone);
+	begins = begins && reason != SP_R_REOPENED && sp_precedent_may(p, out->zone);
 	sp_express_leaves(p, fib.ifindex, out->zone);
 	__builtin_memcpy(p->macs, fib.dmac, SP_MAC);
 	__builtin_memcpy(p->macs + SP_MAC, fib.smac, SP_MAC);
@@ -307,7 +348,7 @@ int sp_xdp_in(struct xdp_md *ctx)
 	sp_u32 reason;
 
 	if (done == SP_FAST_NEW)
-		done = sp_fast_begin(ctx);
+		done = sp_fast_may_begin(ctx) && sp_fast_insert() ? sp_fast_begun(ctx) : SP_FAST_NOT;
 	if (done == SP_FAST_TRACK) {
 		reason = (sp_u32)sp_fast_track(ctx);
 		done = reason ? sp_fast_follow(ctx, reason) : SP_FAST_NOT;

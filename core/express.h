@@ -19,8 +19,7 @@ SP_INLINE int sp_is_near(const struct sp_addr *a, sp_u8 family)
 
 /*
  * Is p, which has been let in, simple: a whole packet of a conversation, with neither options nor VLAN tags, and
- * time to live? A SYN takes the stack, where others may want to change what it offers (the segment size); so does
- * SCTP, whose checksum may be unfinished in a way that can not be seen.
+ * time to live? SCTP takes the stack: its checksum may be unfinished in a way that can not be seen.
  */
 SP_INLINE int sp_is_simple(const struct sp_pkt *p)
 {
@@ -28,7 +27,7 @@ SP_INLINE int sp_is_simple(const struct sp_pkt *p)
 
 	return p->flow && p->kind != SP_KIND_ERROR && p->proto != SP_PROTO_SCTP && !sp_is_near(&p->src, p->family) &&
 	       !sp_is_near(&p->dst, p->family) && !p->is_frag && !p->foreign && p->hop_limit > 1 && p->l3_off == 14 &&
-	       p->l4_off == 14 + head && !(p->tcp_flags & SP_TCP_SYN);
+	       p->l4_off == 14 + head;
 }
 
 /* Does nobody else translate its conversation? To be asked before sp_nat_known(), which takes that for settled. */

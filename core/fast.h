@@ -33,7 +33,7 @@ SP_INLINE int sp_fast_tcp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
 	head = (tcp.off >> 4) * 4u;
 	if (head < 20 || head > p->l4_len || !tcp.sport.raw || !tcp.dport.raw)
 		return 0;
-	if ((tcp.flags & (SP_TCP_RST | SP_TCP_ACK)) != SP_TCP_ACK || !sp_tcp_flags_good(tcp.flags))
+	if ((tcp.flags & SP_TCP_RST) || !(tcp.flags & (SP_TCP_ACK | SP_TCP_SYN)) || !sp_tcp_flags_good(tcp.flags))
 		return 0;
 	p->kind = SP_KIND_TCP;
 	p->tcp_flags = tcp.flags & 0x3f;
@@ -122,7 +122,7 @@ SP_INLINE int sp_fast_ip6(const sp_u8 *ip6, const sp_u8 *end, sp_u32 room, struc
 
 /*
  * Reads the packet at data; frame_len: all of it, of which the bytes up to end lie there. 0: not one of the simple sort.
- * It may be a SYN ACK, or have a FIN.
+ * It may be a SYN, or have a FIN.
  */
 SP_INLINE int sp_fast_parse(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
 {
@@ -134,6 +134,12 @@ SP_INLINE int sp_fast_parse(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_le
 	if (data[12] == 0x86 && data[13] == 0xdd)
 		return sp_fast_ip6(data + SP_FAST_L3, end, frame_len - SP_FAST_L3, p);
 	return 0;
+}
+
+/* Is it a SYN that acknowledges nothing? */
+SP_INLINE int sp_is_first_syn(const struct sp_pkt *p)
+{
+	return (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN;
 }
 
 /* The same, neither of those. */

@@ -76,6 +76,7 @@ struct sp_pkt {
 	sp_u32 searched; /* the lock of its first set, held, if nobody takes it since that was searched in vain; or 0 */
 	sp_u64 note; /* the port's: goes with the conversation that the packet begins */
 	sp_u8 macs[12]; /* the port's: of the next hop, as they stand in a frame */
+	sp_u32 out; /* the port's: its interface */
 
 	/* translation (nat.h): src, dst, sport, dport and key are then those of the real ends */
 	sp_u32 via; /* index + 1 of the alias by which the conversation was found */

@@ -203,6 +203,19 @@ static int pin_rest(const struct sp_loaded *l, const char *dir)
 	return rc;
 }
 
+/* The express lane counts hooks of netfilter, and is to know that these are ours. */
+static int tell_lane(const struct sp_loaded *l)
+{
+	const int fd = bpf_map__fd(l->gate->maps.sp_config);
+	struct sp_config config;
+	sp_u32 zero = 0;
+
+	if (bpf_map_lookup_elem(fd, &zero, &config))
+		return -errno;
+	config.flags |= SP_CONFIG_GATE;
+	return bpf_map_update_elem(fd, &zero, &config, BPF_ANY) ? -errno : 0;
+}
+
 int sp_gate_attach(struct sp_loaded *l, const char *dir, struct sp_err *err)
 {
 	int rc;
@@ -212,6 +225,8 @@ int sp_gate_attach(struct sp_loaded *l, const char *dir, struct sp_err *err)
 	rc = attach_all(l, dir);
 	if (!rc)
 		rc = pin_rest(l, dir);
+	if (!rc)
+		rc = tell_lane(l);
 	if (!rc)
 		return 0;
 	sp_gate_unpin(dir);

@@ -76,6 +76,7 @@ void sp_watch_close(struct sp_watch *w)
 
 void sp_watch_let_end(const struct sp_watch *w)
 {
+	w->live.t.config->flags &= ~(sp_u32)SP_CONFIG_GATE;
 	sp_gate_unpin(w->live.dir);
 }
 

@@ -57,9 +57,16 @@ struct netns_ipv6 {
 	_Bool fib6_has_custom_rules;
 	struct atomic_sp fib6_sernum;
 };
+struct nf_hook_entries {
+	unsigned short num_hook_entries;
+};
+struct netns_nf {
+	struct nf_hook_entries *hooks_ipv4[5], *hooks_ipv6[5];
+};
 struct net {
 	struct netns_ipv4 ipv4;
 	struct netns_ipv6 ipv6;
+	struct netns_nf nf;
 };
 struct possible_net_sp {
 	struct net *net;
@@ -128,6 +135,32 @@ SP_INLINE int sp_reverse_filter(struct xdp_md *ctx)
 	all = x->rxq->dev->nd_net.net->ipv4.devconf_all->data[IPV4_DEVCONF_RP_FILTER - 1];
 	own = in->cnf.data[IPV4_DEVCONF_RP_FILTER - 1];
 	return all > own ? all : own;
+}
+
+#define SP_NF_PRE_ROUTING 0
+#define SP_NF_FORWARD 2
+#define SP_NF_POST_ROUTING 4
+
+/*
+ * Has anybody else a hook of netfilter by which forwarded packets come? He may want to judge those that begin a
+ * conversation, or change what a SYN offers (the segment size): they have to take the stack.
+ */
+SP_INLINE int sp_others_look(struct xdp_md *ctx, sp_u8 family)
+{
+	struct nf_hook_entries *pre, *on, *post;
+	struct sp_config *c = sp_config_get();
+	struct xdp_buff *x;
+	struct net *net;
+
+	if (!sp_routes_tell() || !bpf_core_field_exists(((struct net *)0)->nf))
+		return 0;
+	x = bpf_cast_to_kern_ctx(ctx);
+	net = x->rxq->dev->nd_net.net;
+	pre = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_PRE_ROUTING] : net->nf.hooks_ipv6[SP_NF_PRE_ROUTING];
+	on = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_FORWARD] : net->nf.hooks_ipv6[SP_NF_FORWARD];
+	post = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_POST_ROUTING] : net->nf.hooks_ipv6[SP_NF_POST_ROUTING];
+	return (pre && pre->num_hook_entries) || (post && post->num_hook_entries) ||
+	       (on && on->num_hook_entries > (c && (c->flags & SP_CONFIG_GATE) ? 1 : 0));
 }
 
 /* ---- what a conversation remembers: routes' state << 32 | version << 20 | entry << 8 | class of service --------------- */

@@ -2,7 +2,7 @@
 /*
  * Precedents: conversations that begin as others did a moment ago. Decision record: docs/decisions/0029-precedents.md.
  *
- * Everything that decides whether a UDP packet may begin a conversation, but its source port, is a key here: both
+ * Everything that decides whether a UDP packet or a SYN may begin a conversation, but its source port, is a key here: both
  * addresses, the service, where it came in, the policy, the routes. If another one began on the express lane with
  * the same key within the last 100 ms, policy and route need not be asked again. All else is done anew for each:
  * checksum, budgets, table, translation.
@@ -29,7 +29,7 @@ struct sp_precedent {
 	sp_u16 line;
 	sp_u8 zone, zone_to;
 	sp_u8 reason; /* enum sp_reason: it begins */
-	sp_u8 family; /* 0: empty */
+	sp_u8 sort; /* sp_precedent_sort(); 0: empty */
 	sp_u32 to4; /* who it is forwarded to; 0: it is not */
 	sp_be16 to_port;
 	sp_u16 slot; /* whose address it came to, or leaves with: of struct sp_nat_addrs, + 1; 0: none */
@@ -42,6 +42,12 @@ struct {
 	__type(key, sp_u32);
 	__type(value, struct sp_precedent);
 } sp_precedents SEC(".maps");
+
+/* Protocol and family. */
+SP_INLINE sp_u8 sp_precedent_sort(const struct sp_pkt *p)
+{
+	return (sp_u8)(p->proto | (p->family == SP_IPV4 ? 0x80 : 0)); /* TCP or UDP */
+}
 
 SP_INLINE struct sp_precedent *sp_precedent_at(const struct sp_pkt *p)
 {
@@ -64,9 +70,10 @@ SP_INLINE struct sp_precedent *sp_precedent_of(const struct sp_pkt *p, sp_u32 if
 {
 	struct sp_precedent *q = sp_precedent_at(p);
 
-	if (!q || q->family != p->family || q->ifindex != ifindex || q->generation != p->generation || q->zone != p->zone ||
-	    q->dport.raw != p->dport.raw || !sp_addr_equal(&q->src, &p->src) || !sp_addr_equal(&q->dst, &p->dst) ||
-	    (sp_u32)(p->now_ns >> SP_TICK_SHIFT) - q->tick > SP_PRECEDENT_TICKS || q->changes != sp_nat_changes())
+	if (!q || q->sort != sp_precedent_sort(p) || q->ifindex != ifindex || q->generation != p->generation ||
+	    q->zone != p->zone || q->dport.raw != p->dport.raw || !sp_addr_equal(&q->src, &p->src) ||
+	    !sp_addr_equal(&q->dst, &p->dst) || (sp_u32)(p->now_ns >> SP_TICK_SHIFT) - q->tick > SP_PRECEDENT_TICKS ||
+	    q->changes != sp_nat_changes())
 		return NULL;
 	return q;
 }
@@ -79,7 +86,9 @@ SP_INLINE int sp_precedent_may(const struct sp_pkt *p, sp_u8 zone_out)
 {
 	const int to = p->nat == SP_NAT_DST;
 
-	if (p->proto != SP_PROTO_UDP || (to ? p->zone != SP_ZONE_OUTSIDE || zone_out == SP_ZONE_OUTSIDE : p->nat))
+	if (p->proto != SP_PROTO_UDP && !sp_is_first_syn(p))
+		return 0;
+	if (to ? p->zone != SP_ZONE_OUTSIDE || zone_out == SP_ZONE_OUTSIDE : p->nat)
 		return 0;
 	return sp_order_none(p->generation, p->line, to ? p->dst.w32[0] : 0);
 }
@@ -146,7 +155,7 @@ SP_INLINE void sp_precedent_set(const struct sp_pkt *p, sp_u32 ifindex, sp_u32 r
 	q->zone = p->zone;
 	q->zone_to = p->zone_to;
 	q->reason = (sp_u8)reason;
-	q->family = p->family;
+	q->sort = sp_precedent_sort(p);
 }
 
 #endif

@@ -36,7 +36,7 @@ static void one_length(sp_u32 len, struct sp_pkt *p)
 static void beginning(struct sp_pkt *p)
 {
 	world_packet(p);
-	if (!sp_order_none(p->generation, any_u32, any_u32))
+	if ((p->kind != SP_KIND_UDP && !sp_is_first_syn(p)) || !sp_order_none(p->generation, any_u32, any_u32))
 		return;
 	sp_fast_fresh(p, any_u32, any_u16, any_u8, any_u64);
 	if (sp_flow_insert(p) != SP_R_NONE)
