@@ -54,6 +54,12 @@ SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, const str
 	return (int)bpf_redirect(hop->ifindex, 0);
 }
 
+/* May p, which belongs to no conversation, begin one as others did? */
+SP_INLINE int sp_fast_begins(const struct sp_pkt *p)
+{
+	return p->kind == SP_KIND_UDP || sp_is_first_syn(p);
+}
+
 /* The common packet, from the driver to the driver. SP_FAST_NOT, or what XDP has to do with it. */
 SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 {
@@ -76,8 +82,11 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	p->generation = g->generation;
 	if (data + SP_FAST_L3 + 20 > end || !sp_fast_parse(data, end, (sp_u32)(end - data), p))
 		return SP_FAST_NOT;
+	/* with many that wait the pipeline says who may begin: while a flood lasts, nobody else looks at a SYN */
+	if (sp_is_first_syn(p) && !sp_waiting_few(c, s, p))
+		return SP_FAST_NOT;
 	p->other_at = 0;
-	if (g->begins && (p->kind == SP_KIND_UDP || sp_is_first_syn(p)) && sp_routes_tell())
+	if (g->begins && sp_fast_begins(p) && sp_routes_tell())
 		sp_precedent_soon(p, ctx->ingress_ifindex);
 	g->begins = 0;
 	f = sp_fast_find(c, s, p);
@@ -176,15 +185,6 @@ SP_INLINE int sp_express_reverse(struct xdp_md *ctx, struct sp_pkt *p)
 		return 1;
 	out = sp_route(ctx, p, SP_ROUTE_SRC);
 	return filter == 1 ? out == (int)ctx->ingress_ifindex : out > 0;
-}
-
-/* May p, which belongs to no conversation, begin one as others did? With many that wait the pipeline says who may. */
-SP_INLINE int sp_fast_begins(const struct sp_pkt *p)
-{
-	struct sp_config *c = sp_config_get();
-	struct sp_state *s = sp_state_get();
-
-	return p->kind == SP_KIND_UDP || (c && s && sp_is_first_syn(p) && sp_waiting_few(c, s, p));
 }
 
 /*
