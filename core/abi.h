@@ -329,8 +329,8 @@ enum sp_config_flag {
 	SP_CONFIG_GATEWAY = 1, /* the machine forwards between guarded interfaces */
 	SP_CONFIG_EXPRESS = 2, /* an option of `up` wants the express lane, whatever the policy says */
 	SP_CONFIG_NO_EXPRESS = 4, /* an option of `up` does not want it, likewise */
-	SP_CONFIG_GATE = 16, /* programs of ours are at netfilter's FORWARD, one a family (bpf/sally_gate.bpf.c) */
 	SP_CONFIG_NO_BTF = 8, /* XDP was wanted, but the kernel does not describe the structures that it reads */
+	SP_CONFIG_GATE = 16, /* programs of ours are at netfilter's FORWARD, one a family (bpf/sally_gate.bpf.c) */
 };
 
 /* Written by user space, read by the engine. One element. */
