@@ -142,7 +142,7 @@ SP_INLINE int sp_is_first_syn(const struct sp_pkt *p)
 	return (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN;
 }
 
-/* The same, neither of those. */
+/* As sp_fast_parse(), but neither SYN nor FIN. */
 SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len, struct sp_pkt *p)
 {
 	return sp_fast_parse(data, end, frame_len, p) && !(p->tcp_flags & (SP_TCP_SYN | SP_TCP_FIN));

@@ -37,7 +37,7 @@ SP_GLOBAL int sp_fast_good(sp_dev *dev, struct sp_pkt *p, sp_u32 answered, sp_u3
 	return good;
 }
 
-/* The window scale of a SYN ACK. Negative: it is not all there. */
+/* The window scale of a SYN or SYN ACK. Negative: it is not all there. */
 SP_GLOBAL int sp_fast_wscale(sp_dev *dev, struct sp_pkt *p)
 {
 	struct sp_options o = {};
