@@ -52,14 +52,35 @@ int sp_guard_enter(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone
 		sp_err_errno(err, -errno, "can not enter the interfaces") : 0;
 }
 
+/* Written down before it is made: who is killed in between leaves no qdisc that everybody takes for somebody else's. */
+static int own_qdisc_there(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc,
+			   struct sp_err *err)
+{
+	struct sp_err ignored;
+	int rc;
+
+	*own_qdisc = 1;
+	rc = sp_guard_enter(g, l, zone_back, 1, 0, err);
+	if (!rc)
+		rc = sp_hook_add_qdisc(l->ifindex, err);
+	if (rc) {
+		*own_qdisc = 0;
+		(void)sp_guard_enter(g, l, zone_back, 0, 0, &ignored);
+	}
+	if (rc == -EEXIST) {
+		rc = sp_hook_has_qdisc(l->ifindex, err);
+		rc = rc < 0 ? rc : 0;
+	}
+	return rc;
+}
+
 int sp_guard_out(const struct sp_guard *g, const struct sp_link *l, sp_u8 zone_back, sp_u8 *own_qdisc, struct sp_err *err)
 {
-	sp_u8 made = 0;
-	int rc = sp_hook_qdisc(l->ifindex, &made, err);
+	int rc = sp_hook_has_qdisc(l->ifindex, err);
 
-	*own_qdisc |= made;
-	if (!rc)
-		rc = sp_guard_enter(g, l, zone_back, *own_qdisc, 0, err);
+	if (rc < 0)
+		return rc;
+	rc = rc ? sp_guard_enter(g, l, zone_back, *own_qdisc, 0, err) : own_qdisc_there(g, l, zone_back, own_qdisc, err);
 	return rc ? rc : sp_hook_tc(l, 1, g->fd_out, err);
 }
 

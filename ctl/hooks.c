@@ -23,7 +23,7 @@
 #define SP_TC_MAX_OURS 8
 
 struct qdisc_query {
-	int ifindex, is_clsact;
+	int ifindex, is_clsact, is_other;
 };
 
 static int on_qdisc(const struct nlmsghdr *nlh, void *arg)
@@ -34,9 +34,12 @@ static int on_qdisc(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWQDISC || m->tcm_ifindex != q->ifindex || m->tcm_parent != TC_H_CLSACT)
 		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*m))
-		if (mnl_attr_get_type(a) == TCA_KIND)
-			q->is_clsact = !strcmp(mnl_attr_get_str(a), "clsact");
+	mnl_attr_for_each(a, nlh, sizeof(*m)) {
+		if (mnl_attr_get_type(a) != TCA_KIND)
+			continue;
+		q->is_clsact = !strcmp(mnl_attr_get_str(a), "clsact");
+		q->is_other = !q->is_clsact;
+	}
 	return MNL_CB_OK;
 }
 
@@ -44,32 +47,37 @@ static int on_qdisc(const struct nlmsghdr *nlh, void *arg)
  * The older `ingress` qdisc sits in the same place and takes filters for egress, too: as filters for
  * ingress.
  */
-static int is_clsact(int ifindex)
+int sp_hook_has_qdisc(int ifindex, struct sp_err *err)
 {
 	struct qdisc_query q = { .ifindex = ifindex };
-	char buf[256];
+	char buf[256], name[IF_NAMESIZE] = "?";
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct tcmsg *m = mnl_nlmsg_put_extra_header(nlh, sizeof(*m));
+	int rc;
 
 	nlh->nlmsg_type = RTM_GETQDISC;
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	m->tcm_ifindex = ifindex;
-	return !sp_netlink_dump(NETLINK_ROUTE, nlh, on_qdisc, &q) && q.is_clsact;
+	rc = sp_netlink_dump(NETLINK_ROUTE, nlh, on_qdisc, &q);
+	if (rc || q.is_other)
+		if_indextoname((unsigned)ifindex, name);
+	if (rc && rc != -EOPNOTSUPP) /* a kernel without any: it says so when one is added */
+		return sp_err_set(err, rc, "%s: can not read its qdiscs: %s", name, strerror(-rc));
+	if (q.is_other)
+		return sp_err_set(err, -EBUSY, "%s: has an 'ingress' qdisc, which leaves no way to guard what goes out; "
+				  "remove it when nothing needs it: tc qdisc del dev %s ingress", name, name);
+	return q.is_clsact;
 }
 
-int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err)
+int sp_hook_add_qdisc(int ifindex, struct sp_err *err)
 {
 	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	char name[IF_NAMESIZE] = "?";
 	int rc = bpf_tc_hook_create(&hook);
 
-	*made = rc == 0;
-	if (!rc || (rc == -EEXIST && is_clsact(ifindex)))
+	if (!rc)
 		return 0;
 	if_indextoname((unsigned)ifindex, name);
-	if (rc == -EEXIST)
-		return sp_err_set(err, -EBUSY, "%s: has an 'ingress' qdisc, which leaves no way to guard what goes out; "
-				  "remove it when nothing needs it: tc qdisc del dev %s ingress", name, name);
 	if (rc == -ENOENT)
 		return sp_err_set(err, -EOPNOTSUPP, "%s: the kernel has no clsact qdisc (CONFIG_NET_SCH_INGRESS)", name);
 	return sp_err_set(err, rc, "%s: can not add a clsact qdisc: %s", name, strerror(-rc));

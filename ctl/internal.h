@@ -64,7 +64,8 @@ void sp_garbage_collect(const char *base);
 
 /* ---- hooks.c: programs on interfaces --------------------------------------------------------- */
 struct sp_loaded;
-int sp_hook_qdisc(int ifindex, sp_u8 *made, struct sp_err *err);
+int sp_hook_has_qdisc(int ifindex, struct sp_err *err); /* 1: a clsact, whoever made it; 0: none */
+int sp_hook_add_qdisc(int ifindex, struct sp_err *err); /* -EEXIST: somebody was quicker */
 /* Where a program of ours is, it is exchanged for this one: at no instant is there none. */
 int sp_hook_tc(const struct sp_link *l, int egress, int prog_fd, struct sp_err *err);
 int sp_hook_xdp(const struct sp_link *l, int prog_fd); /* 0 or negative errno */
