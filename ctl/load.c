@@ -2,6 +2,9 @@
 /*
  * The kernel programs, embedded in this executable: sized, loaded with one set of maps for both
  * objects, pinned.
+ *
+ * Programs of another build work on the maps that they find. But for what lives only for a moment: each load brings its
+ * own, so that a build may have them of another size.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -16,6 +19,7 @@
 #include "sally_xdp.skel.h"
 
 #define SP_SLOTS_DEFAULT 4 /* 12 MB */
+#define SP_PROG_MAPS 64 /* of one program; ours have some 25 */
 
 sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line *image)
 {
@@ -25,6 +29,19 @@ sp_u32 sp_load_slots(const struct sp_config *config, const struct sp_image_line 
 	if (slots > SP_NAT_SLOTS)
 		slots = SP_NAT_SLOTS;
 	return config->flags & SP_CONFIG_GATEWAY ? slots : 0;
+}
+
+/* Filled anew for each packet, each tick of the kernel's clock, within 100 ms. All other maps are to last. */
+static const char *const momentary[] = { "sp_packet", "sp_glances", "sp_precedents" };
+
+static int lasts(const struct bpf_map *map)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(momentary) / sizeof(momentary[0]); i++)
+		if (!strcmp(bpf_map__name(map), momentary[i]))
+			return 0;
+	return !bpf_map__is_internal(map);
 }
 
 /* How many elements the maps have that depend on the size of the table; the others say it themselves. */
@@ -91,8 +108,72 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 			  "%s%s%s; -v shows more", strerror(-rc), *said ? ": " : "", said);
 }
 
-/* After the first object. slots: 0: as many as there are. */
-static int load_xdp(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots)
+/* Is that map what ours would be? What the table's size decides may be of any size. */
+static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_config *config)
+{
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.map_flags == bpf_map__map_flags(map) &&
+	       (map_elements(bpf_map__name(map), config, 0) || info.max_entries == bpf_map__max_entries(map));
+}
+
+static int open_pin(const char *dir, const char *name)
+{
+	char path[200];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A map that only programs at XDP have has no pin of its own; theirs holds it. */
+static int open_map_of_xdp(const char *dir, const char *name)
+{
+	int prog SP_CLEANUP(sp_close_fd) = open_pin(dir, "sp_xdp_in");
+	sp_u32 maps[SP_PROG_MAPS], len, i;
+	struct bpf_prog_info info = { .nr_map_ids = SP_PROG_MAPS, .map_ids = (sp_u64)(unsigned long)maps };
+
+	len = sizeof(info);
+	if (prog < 0 || bpf_obj_get_info_by_fd(prog, &info, &len))
+		return prog < 0 ? prog : -errno;
+	for (i = 0; i < info.nr_map_ids && i < SP_PROG_MAPS; i++) {
+		int fd = bpf_map_get_fd_by_id(maps[i]);
+		struct bpf_map_info m = { 0 };
+
+		len = sizeof(m);
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &m, &len) && !strcmp(m.name, name))
+			return fd;
+		sp_close_fd(&fd);
+	}
+	return -ENOENT;
+}
+
+/* Of an instance that is up: those that the object does not have from another one already. */
+static int take_maps(struct bpf_object *obj, const char *dir, const struct sp_config *config)
+{
+	struct bpf_map *map;
+	int rc = 0;
+
+	bpf_object__for_each_map(map, obj) {
+		int fd SP_CLEANUP(sp_close_fd) = -1;
+
+		if (!lasts(map) || bpf_map__fd(map) >= 0 || rc)
+			continue;
+		fd = open_pin(dir, bpf_map__name(map));
+		if (fd == -ENOENT)
+			fd = open_map_of_xdp(dir, bpf_map__name(map));
+		rc = fd < 0 && fd != -ENOENT ? fd : fd < 0 || !is_like_ours(map, fd, config) ? -EPROTO :
+		     bpf_map__reuse_fd(map, fd);
+	}
+	return rc;
+}
+
+/* After the first object. dir: on the maps of the instance there; NULL: on new ones. */
+static int load_xdp(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, const char *dir)
 {
 	int rc;
 
@@ -100,6 +181,8 @@ static int load_xdp(struct sp_loaded *l, const struct sp_config *config, sp_u32 
 	rc = l->xdp ? size_maps(l->xdp->obj, config, slots) : -errno;
 	if (!rc)
 		rc = share_maps(l->xdp->obj, l->tc->obj);
+	if (!rc && dir)
+		rc = take_maps(l->xdp->obj, dir, config);
 	return rc ? rc : sally_xdp__load(l->xdp);
 }
 
@@ -114,7 +197,7 @@ int sp_load(struct sp_loaded *l, const struct sp_config *config, sp_u32 slots, i
 	if (!rc)
 		rc = sally_tc__load(l->tc);
 	if (!rc && with_xdp)
-		rc = load_xdp(l, config, slots);
+		rc = load_xdp(l, config, slots, NULL);
 	if (!rc)
 		rc = sp_gate_load(l, l->tc->obj, NULL);
 	if (!rc)
@@ -133,37 +216,6 @@ void sp_load_free(struct sp_loaded *l)
 
 /* ---- on the maps of a live instance ------------------------------------------------------------ */
 
-/* Is that map what ours would be? What the table's size decides may be of any size. */
-static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_config *config)
-{
-	struct bpf_map_info info = { 0 };
-	sp_u32 len = sizeof(info);
-
-	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
-	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-	       info.map_flags == bpf_map__map_flags(map) &&
-	       (map_elements(bpf_map__name(map), config, 0) || info.max_entries == bpf_map__max_entries(map));
-}
-
-static int take_pinned_maps(struct bpf_object *obj, const char *dir, const struct sp_config *config)
-{
-	struct bpf_map *map;
-	char path[200];
-	int rc = 0;
-
-	bpf_object__for_each_map(map, obj) {
-		int fd SP_CLEANUP(sp_close_fd) = -1;
-
-		if (bpf_map__is_internal(map) || rc)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
-		fd = bpf_obj_get(path);
-		rc = fd < 0 && errno != ENOENT ? -errno : fd < 0 || !is_like_ours(map, fd, config) ? -EPROTO :
-		     bpf_map__reuse_fd(map, fd);
-	}
-	return rc;
-}
-
 static int is_pinned(const char *dir, const char *name)
 {
 	char path[200];
@@ -179,11 +231,11 @@ int sp_load_onto(struct sp_loaded *l, const char *dir, const struct sp_config *c
 	memset(l, 0, sizeof(*l));
 	sp_log_init();
 	l->tc = sally_tc__open();
-	rc = l->tc ? take_pinned_maps(l->tc->obj, dir, config) : -errno;
+	rc = l->tc ? take_maps(l->tc->obj, dir, config) : -errno;
 	if (!rc)
 		rc = sally_tc__load(l->tc);
 	if (!rc && is_pinned(dir, "sp_xdp_in"))
-		rc = load_xdp(l, config, 0);
+		rc = load_xdp(l, config, 0, dir);
 	if (!rc)
 		rc = sp_gate_load(l, l->tc->obj, dir);
 	if (!rc)
@@ -268,7 +320,7 @@ int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err)
 	int rc = 0;
 
 	bpf_object__for_each_map(map, l->tc->obj)
-		if (!rc && !bpf_map__is_internal(map))
+		if (!rc && lasts(map))
 			rc = pin(bpf_map__fd(map), dir, bpf_map__name(map));
 	if (!rc)
 		rc = pin_programs(l->tc->obj, dir);

@@ -5,29 +5,52 @@ CHECKS += check-faults
 N ?= 1000
 
 # The next build: other programs (of the other compiler) and another version, on the same tables.
-$(B)/second/gen/%.skel.h: $(B)/bpf16/%.bpf.o
+$(B)/second/bpf/%.bpf.o: $(B)/bpf16/%.bpf.o
 	@mkdir -p $(@D)
-	cp $< $(@D)/$*.bpf.o
-	$(BPF_STRIP) -g $(@D)/$*.bpf.o
-	$(BPFTOOL) gen skeleton $(@D)/$*.bpf.o name $(subst -,_,$*) > $@.tmp
-	mv $@.tmp $@
+	cp $< $@
+	$(BPF_STRIP) -g $@
 
-$(B)/second/load.o: ctl/load.c $(patsubst bpf/%.bpf.c,$(B)/second/gen/%.skel.h,$(BPF_SRC))
-	$(CC) -I$(B)/second/gen $(ALL_CFLAGS) -c $< -o $@
+# And the one after it, whose programs want more room for what they keep for a moment only.
+WIDER := $(B)/wider/src
+$(WIDER)/core/packet.h: $(wildcard core/*.h port/*.h bpf/*.c)
+	@mkdir -p $(WIDER)
+	cp -r core port bpf $(WIDER)/
+	sed -i 's/^\(#define SP_PRECEDENTS\) 1024$$/\1 2048/' $(WIDER)/port/precedent_bpf.h
+	sed -i 's/^\(#define SP_GLANCES\) 64$$/\1 128/' $(WIDER)/port/glance_bpf.h
+	sed -i 's/^struct sp_pkt {$$/&\n\tsp_u64 more_[4];/' $@
+	grep -q 'SP_PRECEDENTS 2048' $(WIDER)/port/precedent_bpf.h
+	grep -q 'SP_GLANCES 128' $(WIDER)/port/glance_bpf.h
+	grep -q 'more_\[4\]' $@
 
-$(B)/second/gate.o: ctl/gate.c $(patsubst bpf/%.bpf.c,$(B)/second/gen/%.skel.h,$(BPF_SRC))
-	$(CC) -I$(B)/second/gen $(ALL_CFLAGS) -c $< -o $@
-
-$(B)/second/main.o: cli/main.c
+$(B)/wider/bpf/%.bpf.o: $(WIDER)/core/packet.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -DSP_VERSION='"$(VERSION)-second"' -c $< -o $@
+	$(BPF_GUARD) $(BPF_CC) $(BPF_CFLAGS) -c $(WIDER)/bpf/$*.bpf.c -o $@
+	$(BPF_STRIP) -g $@
+
+.SECONDARY: $(patsubst bpf/%.c,$(B)/second/bpf/%.o,$(BPF_SRC)) $(patsubst bpf/%.c,$(B)/wider/bpf/%.o,$(BPF_SRC))
 
 ALL_OBJ = $(CLI_OBJ) $(CTL_OBJ) $(POLICY_OBJ)
-SECOND_OBJ = $(filter-out %/cli/main.o %/ctl/load.o %/ctl/gate.o,$(ALL_OBJ))
-SECOND_OBJ += $(B)/second/main.o $(B)/second/load.o $(B)/second/gate.o
-$(B)/second/sally: $(SECOND_OBJ) $(B)/libhost.a $(B)/sallyd
-	$(CC) $(CFLAGS) -o $@ $(SECOND_OBJ) $(B)/libhost.a $(LDLIBS)
-	cp $(B)/sallyd $(@D)/sallyd
+# $(1): its folder; everything but the programs, and what it calls itself, is as in the build itself
+define NEXT_BUILD
+$(B)/$(1)/gen/%.skel.h: $(B)/$(1)/bpf/%.bpf.o
+	@mkdir -p $$(@D)
+	$$(BPFTOOL) gen skeleton $$< name $$(subst -,_,$$*) > $$@.tmp
+	mv $$@.tmp $$@
+
+$(B)/$(1)/load.o $(B)/$(1)/gate.o: $(B)/$(1)/%.o: ctl/%.c $(patsubst bpf/%.bpf.c,$(B)/$(1)/gen/%.skel.h,$(BPF_SRC))
+	$$(CC) -I$(B)/$(1)/gen $$(ALL_CFLAGS) -c $$< -o $$@
+
+$(B)/$(1)/main.o: cli/main.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(ALL_CFLAGS) -DSP_VERSION='"$$(VERSION)-$(1)"' -c $$< -o $$@
+
+$(B)/$(1)/sally: $(B)/$(1)/main.o $(B)/$(1)/load.o $(B)/$(1)/gate.o $$(ALL_OBJ) $(B)/libhost.a $(B)/sallyd
+	$$(CC) $$(CFLAGS) -o $$@ $$(filter-out %/cli/main.o $(B)/ctl/load.o $(B)/ctl/gate.o,$$(filter %.o,$$^)) \
+		$(B)/libhost.a $$(LDLIBS)
+	cp $(B)/sallyd $$(@D)/sallyd
+endef
+$(eval $(call NEXT_BUILD,second))
+$(eval $(call NEXT_BUILD,wider))
 
 # A build whose tables have another layout: the same source with another number in core/abi.h.
 OTHER_OBJ := $(B)/other/ctl/up.o $(B)/other/ctl/live.o $(B)/other/host/engine.o
@@ -50,7 +73,8 @@ $(B)/tests/faults/poor.so: tests/faults/poor.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $< -ldl
 
-FAULTS_NEED = $(B)/sally $(B)/sallyd $(B)/second/sally $(B)/other/sally $(B)/tests/faults/knock $(B)/tests/faults/listen
+FAULTS_NEED = $(B)/sally $(B)/sallyd $(B)/second/sally $(B)/wider/sally $(B)/other/sally
+FAULTS_NEED += $(B)/tests/faults/knock $(B)/tests/faults/listen
 FAULTS_NEED += $(B)/tests/faults/poor.so
 FAULTS_ENV = SP_BUILD=$(abspath $(B)) SALLY=$(abspath $(B)/sally) SP_NS_PREFIX=spfaults
 

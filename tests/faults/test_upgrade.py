@@ -14,7 +14,7 @@ import signal
 import pytest
 
 from lab import SALLY, Lab, wait_for
-from witness import BASE, OTHER, POOR, SECOND, Talkers, Witness, lock_of, one_line, programs, run
+from witness import BASE, OTHER, POOR, SECOND, WIDER, Talkers, Witness, lock_of, one_line, programs, run, tables
 
 
 @pytest.fixture(params=[("host", "tc"), ("gateway", "xdp")], ids="-".join)
@@ -53,6 +53,32 @@ def test_the_next_build_takes_over(guarded):
     last = lab.sally.status()
     assert last["generation"] == first["generation"] and last["interfaces"] == first["interfaces"]
     assert all("NOT GUARDED" not in line for line in lab.sally("status").stdout.splitlines())
+
+
+MOMENTARY = {"sp_packet", "sp_glances", "sp_precedents"}
+
+
+def remembered(lab):
+    """The tables that have to stay the same ones. Each is one, whichever program works on it."""
+    found = {name: numbers for name, numbers in tables(lab.fw).items() if name.startswith("sp_") and name not in MOMENTARY}
+    assert all(len(numbers) == 1 for numbers in found.values()), found
+    assert {"sp_flows", "sp_hop_of"} | ({"sp_hops"} if lab.mode == "xdp" else set()) <= found.keys()
+    return found
+
+
+def test_a_build_with_more_room_for_a_moment(guarded):
+    """What is kept for one packet, or for a moment, may be of another size: there and back again."""
+    lab = guarded
+    before, kept = programs(lab.fw), remembered(lab)
+    for program in (WIDER, SECOND, SALLY):
+        done = run(lab.fw, program, "up", "--no-daemon")
+        assert done.returncode == 0 and "conversations that go on: " in done.stdout, done
+        assert remembered(lab) == kept, program
+        assert one_line(again := run(lab.fw, program, "up", "--no-daemon")) and again.returncode == 4, again
+    assert programs(lab.fw) == before
+    lab.talkers.go_on()
+    assert lab.talkers.lost() == 0
+    assert lab.witness.unguarded() == 0
 
 
 def test_what_the_next_build_brings_is_used_later(guarded, tmp_path):

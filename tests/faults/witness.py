@@ -26,8 +26,10 @@ from talk import Tcp, Udp  # noqa: E402
 
 BUILD = os.environ.get("SP_BUILD", os.path.join(ROOT, "build"))
 SECOND = os.path.join(BUILD, "second", "sally")
+WIDER = os.path.join(BUILD, "wider", "sally")
 OTHER = os.path.join(BUILD, "other", "sally")
 POOR = os.path.join(BUILD, "tests", "faults", "poor.so")
+BPFTOOL = os.environ.get("BPFTOOL", "/usr/sbin/bpftool")
 BASE = "/sys/fs/bpf/sally"
 SO_NETNS_COOKIE = 71
 KNOCK_PORT = 7009
@@ -216,20 +218,36 @@ def run(ns, program, *argv):
     return subprocess.run(ns.command(program, *argv), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
-def programs(ns):
-    """The digests of our programs, by name, as the kernel tells them."""
-    found = {}
+def attached(ns):
+    """Our programs at the interfaces, as the kernel tells of them: name, and number and digest."""
     for dev in ("wan0", "lan0"):
         for side in ("ingress", "egress"):
             done = ns.run("tc", "-j", "filter", "show", "dev", dev, side, check=False)
             for row in json.loads(done.stdout or "[]"):
                 options = row.get("options", {})
                 if options.get("bpf_name", "").startswith("sp_"):
-                    found.setdefault(options["bpf_name"].split(":")[0], set()).add(options["prog"]["tag"])
+                    yield options["bpf_name"].split(":")[0], options["prog"]
         link = json.loads(ns.run("ip", "-j", "link", "show", "dev", dev, check=False).stdout or "[]")
         for row in link:
             if "xdp" in row:
-                found.setdefault("sp_xdp_in", set()).add(row["xdp"]["prog"]["tag"])
+                yield "sp_xdp_in", row["xdp"]["prog"]
+
+
+def programs(ns):
+    """Their digests, by name."""
+    found = {}
+    for name, prog in attached(ns):
+        found.setdefault(name, set()).add(prog["tag"])
+    return found
+
+
+def tables(ns):
+    """The tables that they work on: numbers, by name."""
+    found = {}
+    for number in {prog["id"] for _, prog in attached(ns)}:
+        for table in json.loads(ns.run(BPFTOOL, "-j", "prog", "show", "id", number).stdout)["map_ids"]:
+            name = json.loads(ns.run(BPFTOOL, "-j", "map", "show", "id", table).stdout)["name"]
+            found.setdefault(name, set()).add(table)
     return found
 
 
