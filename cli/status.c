@@ -36,6 +36,7 @@ struct picture {
 	sp_u32 translated;
 	sp_u32 total, held; /* held: entries in use, expired ones included; what the engine compares with its limits */
 	int has_pressure, has_refused, has_inside, has_lane; /* has_lane: it is wanted */
+	struct sp_seen seen;
 	int has_gate; /* interfaces that are made anew are held back until they are guarded */
 	struct sp_held held_back[SP_HELD_MAX];
 	int held_backs;
@@ -73,6 +74,7 @@ static int take_picture(struct picture *p, struct sp_err *err)
 	p->has_gate = sp_gate_is_there(p->live.dir);
 	p->held_backs = sp_held_read(&p->live, &p->links, p->held_back);
 	p->has_lane = sp_lane_look(&p->live, &p->links);
+	p->seen = sp_lane_seen(&p->live);
 	count_flows(p);
 	for (i = 0; i < 4; i++)
 		p->held += p->live.t.state->count[i];
@@ -188,6 +190,20 @@ static void print_link(const char *zone, const char *name, const struct sp_link 
 	putchar('\n');
 }
 
+/* What of the whole express lane is not as it was asked for. */
+static void print_lane(const struct picture *p)
+{
+	const sp_u8 *others = p->seen.others;
+
+	if (p->has_lane && sp_lane_is_idle(&p->live))
+		printf("  the express lane is not taken: another program on this machine translates (nftables)\n");
+	else if (p->has_lane && (others[0] || others[1]))
+		printf("  express lane: what begins a conversation%s takes the stack: somebody else has rules for forwarded "
+		       "packets\n", !others[1] ? " (IPv4)" : !others[0] ? " (IPv6)" : "");
+	else if (!p->has_lane && p->live.t.config->flags & SP_CONFIG_NO_EXPRESS)
+		printf("  the express lane is off, whatever the configuration says: 'sally up --no-express'\n");
+}
+
 static void print_links(const struct picture *p)
 {
 	char buf[32];
@@ -203,10 +219,7 @@ static void print_links(const struct picture *p)
 				print_link(sp_zone_name(zone), link_name(l, buf), l);
 		}
 	}
-	if (p->has_lane && sp_lane_is_idle(&p->live))
-		printf("  the express lane is not taken: another program on this machine translates (nftables)\n");
-	else if (!p->has_lane && p->live.t.config->flags & SP_CONFIG_NO_EXPRESS)
-		printf("  the express lane is off, whatever the configuration says: 'sally up --no-express'\n");
+	print_lane(p);
 	print_warnings(p);
 	print_gate(p);
 }
@@ -342,6 +355,12 @@ static void json_lane(struct sp_json *j, const struct picture *p)
 	sp_json_bool(j, "wanted", p->has_lane);
 	sp_json_str(j, "by", by_hand ? "option" : p->has_lane ? "configuration" : "default");
 	sp_json_bool(j, "idle", p->has_lane && sp_lane_is_idle(&p->live));
+	sp_json_open(j, "others", '[');
+	if (p->has_lane && p->seen.others[0])
+		sp_json_str(j, NULL, "ipv4");
+	if (p->has_lane && p->seen.others[1])
+		sp_json_str(j, NULL, "ipv6");
+	sp_json_close(j);
 	sp_json_close(j);
 }
 

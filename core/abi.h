@@ -368,6 +368,12 @@ struct sp_state {
 	sp_u64 spare_due_ns; /* K  when the next stranger who has not shown that he is there may begin all the same */
 };
 
+/* What a program at XDP has seen last: its own variables, which begin anew with each build. One element. */
+struct sp_seen {
+	sp_u8 others[2]; /* K  IPv4, IPv6; 1: somebody else has hooks of netfilter by which forwarded packets come */
+	sp_u8 pad_[6];
+};
+
 /*
  * Unanswered conversations by hashed source address: two rows, the smaller counts (count-min sketch, Cormode and
  * Muthukrishnan 2005). A collision costs a source its share, never its safety.

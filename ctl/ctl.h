@@ -175,6 +175,8 @@ int sp_lane_is_wanted(sp_u32 flags, const struct sp_image_line *image);
 int sp_lane_look(const struct sp_live *l, struct sp_links *links);
 /* 1: it is not taken, because somebody else on this machine translates. */
 int sp_lane_is_idle(const struct sp_live *l);
+/* What the last packet of either family that began a conversation on the lane saw; zero, if that can not be had. */
+struct sp_seen sp_lane_seen(const struct sp_live *l);
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 

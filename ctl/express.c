@@ -194,6 +194,19 @@ int sp_lane_is_idle(const struct sp_live *l)
 	return seen_s && (sp_u32)(sp_now_ns() / SP_NS_PER_S) - seen_s < SP_OTHERS_S;
 }
 
+struct sp_seen sp_lane_seen(const struct sp_live *l)
+{
+	int fd SP_CLEANUP(sp_close_fd) = sp_load_open_of_xdp(l->dir, "sally_xd.bss");
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info), zero = 0;
+	struct sp_seen seen = { 0 };
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(seen) ||
+	    bpf_map_lookup_elem(fd, &zero, &seen))
+		memset(&seen, 0, sizeof(seen));
+	return seen;
+}
+
 /* ---- what changes while it is up -------------------------------------------------------------------- */
 
 void sp_lane_begin(struct sp_lane_round *r, const struct sp_live *l)

@@ -184,6 +184,8 @@ int sp_load_pin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
 /* Puts the programs' pins in the place of those that are there. */
 int sp_load_repin(const struct sp_loaded *l, const char *dir, struct sp_err *err);
 sp_u32 sp_load_pinned_id(const char *dir, const char *name); /* the kernel's number of that program; 0: can not be had */
+/* A map that only the program at XDP has: no pin but that program's holds it. Its descriptor, or a negative errno. */
+int sp_load_open_of_xdp(const char *dir, const char *name);
 int sp_load_is_pinned(const struct sp_loaded *l, const char *dir); /* 1: the same programs */
 void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);

@@ -130,8 +130,7 @@ static int open_pin(const char *dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A map that only programs at XDP have has no pin of its own; theirs holds it. */
-static int open_map_of_xdp(const char *dir, const char *name)
+int sp_load_open_of_xdp(const char *dir, const char *name)
 {
 	int prog SP_CLEANUP(sp_close_fd) = open_pin(dir, "sp_xdp_in");
 	sp_u32 maps[SP_PROG_MAPS], len, i;
@@ -165,7 +164,7 @@ static int take_maps(struct bpf_object *obj, const char *dir, const struct sp_co
 			continue;
 		fd = open_pin(dir, bpf_map__name(map));
 		if (fd == -ENOENT)
-			fd = open_map_of_xdp(dir, bpf_map__name(map));
+			fd = sp_load_open_of_xdp(dir, bpf_map__name(map));
 		rc = fd < 0 && fd != -ENOENT ? fd : fd < 0 || !is_like_ours(map, fd, config) ? -EPROTO :
 		     bpf_map__reuse_fd(map, fd);
 	}

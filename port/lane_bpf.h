@@ -141,16 +141,20 @@ SP_INLINE int sp_reverse_filter(struct xdp_md *ctx)
 #define SP_NF_FORWARD 2
 #define SP_NF_POST_ROUTING 4
 
+struct sp_seen sp_seen; /* `sally status` reads it */
+
 /*
  * Has anybody else a hook of netfilter by which forwarded packets come? He may want to judge those that begin a
  * conversation, or change what a SYN offers (the segment size): they have to take the stack.
  */
 SP_INLINE int sp_others_look(struct xdp_md *ctx, sp_u8 family)
 {
+	volatile sp_u8 *seen = &sp_seen.others[family != SP_IPV4];
 	struct nf_hook_entries *pre, *on, *post;
 	struct sp_config *c = sp_config_get();
 	struct xdp_buff *x;
 	struct net *net;
+	sp_u8 have;
 
 	if (!sp_routes_tell() || !bpf_core_field_exists(((struct net *)0)->nf))
 		return 0;
@@ -159,8 +163,11 @@ SP_INLINE int sp_others_look(struct xdp_md *ctx, sp_u8 family)
 	pre = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_PRE_ROUTING] : net->nf.hooks_ipv6[SP_NF_PRE_ROUTING];
 	on = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_FORWARD] : net->nf.hooks_ipv6[SP_NF_FORWARD];
 	post = family == SP_IPV4 ? net->nf.hooks_ipv4[SP_NF_POST_ROUTING] : net->nf.hooks_ipv6[SP_NF_POST_ROUTING];
-	return (pre && pre->num_hook_entries) || (post && post->num_hook_entries) ||
+	have = (pre && pre->num_hook_entries) || (post && post->num_hook_entries) ||
 	       (on && on->num_hook_entries > (c && (c->flags & SP_CONFIG_GATE) ? 1 : 0));
+	if (*seen != have)
+		*seen = have;
+	return have;
 }
 
 /* ---- what a conversation remembers: routes' state << 32 | version << 20 | entry << 8 | class of service --------------- */

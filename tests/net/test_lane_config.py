@@ -74,13 +74,13 @@ def test_a_line(plain):
     """Off without it; `apply` takes it from the file, and `undo` takes it back; conversations go on."""
     lab = plain
     assert lab.lanes() == NONE and not why(lab)
-    assert lab.sally.status()["express"] == {"wanted": False, "by": "default", "idle": False}
+    assert lab.sally.status()["express"] == {"wanted": False, "by": "default", "idle": False, "others": []}
     with Talk(lab, "translated", 7460) as talk:
         assert not takes_it(lab, talk)
         said = lab.put("express on")
         assert "+ express on" in said and "wan0: on the express lane" in said
         assert lab.lanes() == ALL and takes_it(lab, talk)
-        assert lab.sally.status()["express"] == {"wanted": True, "by": "configuration", "idle": False}
+        assert lab.sally.status()["express"] == {"wanted": True, "by": "configuration", "idle": False, "others": []}
         assert "wan0, judged at XDP, express lane\n" in lab.sally("status").stdout
         lab.sally("undo")
         assert lab.lanes() == NONE and not takes_it(lab, talk)

@@ -131,7 +131,18 @@ OTHERS = {
 
 @every_kind
 def test_rules_of_others(lab, kind):
-    """Who has rules of his own for forwarded packets sees all that begin a conversation, also if others just went by."""
+    """Who has rules of his own for forwarded packets sees all that begin a conversation, also if others just went by.
+
+    `status` says so, as the last one that began saw it.
+    """
+    family = f"IPv{family_of(kind)}"
+
+    def told():
+        line = f"express lane: what begins a conversation ({family}) takes the stack: somebody else has rules for forwarded"
+        others = lab.sally.status()["express"]["others"]
+        assert (line in lab.sally("status").stdout) == (others != [])
+        return others
+
     def rules(which, hook):
         lab.fw.run("nft", "-f", "-", stdin=f"table inet others {{\nchain c {{\ntype filter hook {hook} priority 0\n"
                                            f"{OTHERS[which]}\n}}\n}}\n")
@@ -149,11 +160,12 @@ def test_rules_of_others(lab, kind):
                 rules("drop", hook)
                 for _ in range(2):
                     assert not strangers.begin(seconds=0.1)
+                assert told() == ([family.lower()] if lab.way == "lane" else [])
                 with pytest.raises(TimeoutError), lab.john.socket(FAMILY[family_of(kind)], socket.SOCK_STREAM) as client:
                     client.settimeout(0.2)
                     client.connect((WEB[kind], 7476))
                 gone()
-                assert strangers.begin()
+                assert strangers.begin() and told() == []
                 if hook != "prerouting":
                     rules("clamp", hook)
                     assert connect(lab, kind, 7476, server) <= 600
