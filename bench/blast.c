@@ -21,6 +21,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@
 
 #define BATCH 64
 #define CALL 100000 /* packets a system call */
-#define STREAM_CALL 10000 /* the same, where another order may come at any time */
+#define STREAM_CALL 400000 /* the same, where a signal ends it: between two calls the kernel waits some 20 ms */
 
 enum place { GEN, GW, SINK, PLACES };
 
@@ -169,13 +170,13 @@ static int set_gateway(struct blast *b, const char *what)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------ */
 
-static int send_live(struct blast *b, enum place from, unsigned long packets)
+static int send_live(struct blast *b, enum place from, unsigned long packets, unsigned long most)
 {
 	char frame[BENCH_FRAME] = {};
 	int rc = enter(b, from);
 
 	while (!rc && packets) {
-		const unsigned long n = packets < CALL ? packets : CALL;
+		const unsigned long n = packets < most ? packets : most;
 		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = frame, .data_size_in = sizeof(frame), .repeat = (int)n,
 			    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH);
 
@@ -210,7 +211,7 @@ static int warm(struct blast *b, unsigned int flows)
 	orders->order = BENCH_IN_TURN;
 	orders->next = 0;
 	orders->echo = 1;
-	rc = send_live(b, GEN, flows);
+	rc = send_live(b, GEN, flows, CALL);
 	settle(b);
 	orders->echo = 0;
 	if (rc)
@@ -233,7 +234,7 @@ static int time_live(struct blast *b, enum place from, unsigned long packets, vo
 	bad = c->bad;
 	cpu = cpu_ns(b);
 	start = now_ns();
-	rc = send_live(b, from, packets);
+	rc = send_live(b, from, packets, CALL);
 	took = now_ns() - start;
 	cpu = cpu_ns(b) - cpu;
 	if (!rc)
@@ -272,13 +273,24 @@ static int come(struct blast *b, const char *address, unsigned long packets)
 	return rc;
 }
 
+/* The next order ends the system call that sends; it was sent whole batches until then. */
+static void on_order(int signal)
+{
+	(void)signal;
+}
+
 static int stream(struct blast *b, unsigned int flows)
 {
 	struct bench_orders *orders = &b->kernel->bss->orders;
 	volatile struct bench_counts *c = &b->kernel->bss->counts;
 	struct pollfd more = { .fd = STDIN_FILENO, .events = POLLIN };
-	unsigned long long start, cpu, got, sent = 0, took;
+	struct sigaction act = { .sa_handler = on_order };
+	unsigned long long start, cpu, got, took;
 	int rc = 0;
+
+	if (sigaction(SIGIO, &act, NULL) || fcntl(STDIN_FILENO, F_SETOWN, getpid()) ||
+	    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_ASYNC))
+		return -errno;
 
 	orders->flows = flows;
 	orders->order = BENCH_RANDOM;
@@ -290,8 +302,8 @@ static int stream(struct blast *b, unsigned int flows)
 	cpu = cpu_ns(b);
 	start = now_ns();
 	while (!rc && !poll(&more, 1, 0)) {
-		rc = send_live(b, GEN, STREAM_CALL);
-		sent += STREAM_CALL;
+		rc = send_live(b, GEN, STREAM_CALL, STREAM_CALL);
+		rc = rc == -EINTR ? 0 : rc;
 	}
 	took = now_ns() - start;
 	cpu = cpu_ns(b) - cpu;
@@ -299,9 +311,9 @@ static int stream(struct blast *b, unsigned int flows)
 	settle(b);
 	got = c->arrived - got;
 	if (!rc)
-		printf("{\"sent\": %llu, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu, "
+		printf("{\"sent\": %u, \"arrived\": %llu, \"ns\": %llu, \"wall_ns\": %llu, "
 		       "\"gap_ns\": %llu, \"way_ns\": %llu}\n",
-		       sent, got, cpu, took, c->gap_ns, c->way_ns);
+		       orders->next, got, cpu, took, c->gap_ns, c->way_ns);
 	return rc;
 }
 

@@ -15,6 +15,8 @@ import bed
 import packets
 
 LINES = 10000
+LISTINGS = 2  # for each apply: they are soon done
+LISTING_MS = 900
 VARIANTS = {
     "sally tc": ("sally", "nat off\n", "tc"),
     "sally express": ("sally", "nat off\n", "xdp", "--express"),
@@ -77,9 +79,17 @@ def apply(net, turn, flows, lines):
     return found
 
 
-def listing(net, flows):
-    (took, cpu), seen = while_streaming(net, flows, lambda: sally(net, "flows"))
-    _, idle = while_streaming(net, flows, lambda: time.sleep(took / 1000))
+def listing(net, flows, turn):
+    """With it and as long without it; every second time without it first."""
+    def with_it():
+        return while_streaming(net, flows, lambda: sally(net, "flows"))
+
+    def without(ms):
+        return while_streaming(net, flows, lambda: time.sleep(ms / 1000))[1]
+
+    idle = without(LISTING_MS) if turn % 2 else None
+    (took, cpu), seen = with_it()
+    idle = idle or without(took)
     ns, idle_ns = seen["ns"] / seen["arrived"], idle["ns"] / idle["arrived"]
     rate, idle_rate = seen["arrived"] * 1000 / seen["wall_ns"], idle["arrived"] * 1000 / idle["wall_ns"]
     return {"list_ms": took, "list_cpu_ms": cpu, "list_ns": ns, "list_times": ns / idle_ns, "list_mpps": rate,
@@ -93,11 +103,11 @@ def measure(rounds, smoke):
         net = packets.Bed(VARIANTS[name], flows)
         try:
             net.warm(flows, False)
-            for turn in range(rounds):
-                seen = apply(net, turn, flows, lines)
-                seen.update(listing(net, flows))
-                for metric, value in seen.items():
-                    found.setdefault((name, metric), []).append(value)
+            # an apply makes the next packet of each conversation dearer, so it comes last
+            for work in [lambda turn: listing(net, flows, turn)] * LISTINGS + [lambda turn: apply(net, turn, flows, lines)]:
+                for turn in range(rounds):
+                    for metric, value in work(turn).items():
+                        found.setdefault((name, metric), []).append(value)
             if sum(net.stopped().values()):
                 raise RuntimeError(f"{name}: packets were stopped: {net.stopped()}")
         finally:
