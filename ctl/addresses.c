@@ -172,12 +172,10 @@ int sp_addresses_update(const struct sp_live *l, const struct sp_links *links, c
 {
 	const size_t len = (size_t)sysconf(_SC_PAGESIZE);
 	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[200];
 	void *nat;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/sp_nat", l->dir);
-	fd = bpf_obj_get(path);
+	fd = sp_pins_open(l->dir, "sp_nat");
 	nat = fd < 0 ? MAP_FAILED : mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (nat == MAP_FAILED)
 		return sp_err_errno(err, -errno, "can not open the addresses that are translated to");

@@ -69,11 +69,8 @@ static int has_type(void)
 
 static int reuse_pin(struct bpf_map *map, const char *dir)
 {
-	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[220];
+	int fd SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, bpf_map__name(map));
 
-	pin_path(path, dir, bpf_map__name(map));
-	fd = bpf_obj_get(path);
 	return fd < 0 ? 0 : bpf_map__reuse_fd(map, fd);
 }
 
@@ -255,12 +252,9 @@ static int link_info(int fd, struct bpf_link_info *info)
 /* The program of a pinned link that holds; 0: there is none. */
 static sp_u32 held_by(const char *dir, const struct hook *h)
 {
-	int fd SP_CLEANUP(sp_close_fd) = -1;
+	int fd SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, h->pin);
 	struct bpf_link_info info;
-	char path[220];
 
-	pin_path(path, dir, h->pin);
-	fd = bpf_obj_get(path);
 	return link_info(fd, &info) ? info.prog_id : 0;
 }
 

@@ -7,22 +7,12 @@
 
 #include "internal.h"
 
-static int open_pin(const char *dir, const char *name)
-{
-	char path[200];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = bpf_obj_get(path);
-	return fd < 0 ? -errno : fd;
-}
-
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 {
-	*g = (struct sp_guard){ .fd_ifaces = open_pin(dir, "sp_ifaces"), .fd_names = open_pin(dir, "sp_gate"),
-				.fd_whole = open_pin(dir, "sp_whole"), .fd_in = open_pin(dir, "sp_tc_in"),
-				.fd_out = open_pin(dir, "sp_tc_out"), .fd_xdp = open_pin(dir, "sp_xdp_in"),
-				.fd_reject = open_pin(dir, "sp_tc_reject") };
+	*g = (struct sp_guard){ .fd_ifaces = sp_pins_open(dir, "sp_ifaces"), .fd_names = sp_pins_open(dir, "sp_gate"),
+				.fd_whole = sp_pins_open(dir, "sp_whole"), .fd_in = sp_pins_open(dir, "sp_tc_in"),
+				.fd_out = sp_pins_open(dir, "sp_tc_out"), .fd_xdp = sp_pins_open(dir, "sp_xdp_in"),
+				.fd_reject = sp_pins_open(dir, "sp_tc_reject") };
 	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
 		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally up --replace' puts others there", dir);
 	return 0;

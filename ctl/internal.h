@@ -52,6 +52,7 @@ void sp_pins_unlock(struct sp_pins *p); /* also for SP_CLEANUP */
 void sp_pins_drop_lock(const char *base, sp_u64 cookie); /* one without pins that nobody has: left by who was killed */
 /* A descriptor of the lock of the instance pinned in dir, or a negative errno; it stays the lock until that is down. */
 int sp_pins_open_lock(const char *dir);
+int sp_pins_open(const char *dir, const char *name); /* a descriptor, or a negative errno, which errno has, too */
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err);
 int sp_pins_remove_dir(const char *dir);
 /* A second folder, for pins that are to take the place of those in p->dir; what was left there goes. Under the lock. */

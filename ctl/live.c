@@ -62,28 +62,20 @@ int sp_live_map(struct sp_live *l, const int fd[SP_LIVE_TABLES], struct sp_err *
 	return rc ? map_error(rc, err) : 0;
 }
 
-static int open_pin(const char *dir, const char *name)
-{
-	char path[220];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return bpf_obj_get(path);
-}
-
 static int open_tables(struct sp_live *l, struct sp_err *err)
 {
 	int fd[SP_LIVE_TABLES], i, rc = 0;
 
 	for (i = 0; i < SP_LIVE_TABLES; i++) {
-		fd[i] = rc ? -1 : open_pin(l->dir, sp_live_names[i]);
+		fd[i] = rc ? -1 : sp_pins_open(l->dir, sp_live_names[i]);
 		if (fd[i] < 0 && !rc)
-			rc = -errno;
+			rc = fd[i];
 	}
 	if (!rc) {
-		l->fd_ifaces = open_pin(l->dir, "sp_ifaces");
-		l->fd_counters = open_pin(l->dir, "sp_counters");
-		l->fd_events = open_pin(l->dir, "sp_events");
-		l->fd_images = open_pin(l->dir, "sp_images");
+		l->fd_ifaces = sp_pins_open(l->dir, "sp_ifaces");
+		l->fd_counters = sp_pins_open(l->dir, "sp_counters");
+		l->fd_events = sp_pins_open(l->dir, "sp_events");
+		l->fd_images = sp_pins_open(l->dir, "sp_images");
 		if (l->fd_ifaces < 0 || l->fd_counters < 0 || l->fd_events < 0 || l->fd_images < 0)
 			rc = -errno;
 	}
@@ -159,8 +151,8 @@ int sp_live_open_policy(struct sp_live *l, struct sp_err *err)
 
 	if (rc)
 		return rc;
-	fd = open_pin(l->dir, "sp_config");
-	l->fd_images = fd < 0 ? -1 : open_pin(l->dir, "sp_images");
+	fd = sp_pins_open(l->dir, "sp_config");
+	l->fd_images = fd < 0 ? -1 : sp_pins_open(l->dir, "sp_images");
 	if (l->fd_images < 0) {
 		rc = sp_err_errno(err, -errno, "can not open the pins");
 	} else {

@@ -120,19 +120,9 @@ static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_confi
 	       (map_elements(bpf_map__name(map), config, 0) || info.max_entries == bpf_map__max_entries(map));
 }
 
-static int open_pin(const char *dir, const char *name)
-{
-	char path[200];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = bpf_obj_get(path);
-	return fd < 0 ? -errno : fd;
-}
-
 int sp_load_open_of_xdp(const char *dir, const char *name)
 {
-	int prog SP_CLEANUP(sp_close_fd) = open_pin(dir, "sp_xdp_in");
+	int prog SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, "sp_xdp_in");
 	sp_u32 maps[SP_PROG_MAPS], len, i;
 	struct bpf_prog_info info = { .nr_map_ids = SP_PROG_MAPS, .map_ids = (sp_u64)(unsigned long)maps };
 
@@ -162,7 +152,7 @@ static int take_maps(struct bpf_object *obj, const char *dir, const struct sp_co
 
 		if (!lasts(map) || bpf_map__fd(map) >= 0 || rc)
 			continue;
-		fd = open_pin(dir, bpf_map__name(map));
+		fd = sp_pins_open(dir, bpf_map__name(map));
 		if (fd == -ENOENT)
 			fd = sp_load_open_of_xdp(dir, bpf_map__name(map));
 		rc = fd < 0 && fd != -ENOENT ? fd : fd < 0 || !is_like_ours(map, fd, config) ? -EPROTO :
@@ -261,26 +251,20 @@ static int are_same(int fd, int other_fd)
 
 sp_u32 sp_load_pinned_id(const char *dir, const char *name)
 {
-	int fd SP_CLEANUP(sp_close_fd) = -1;
+	int fd SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, name);
 	struct bpf_prog_info info;
-	char path[200];
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	fd = bpf_obj_get(path);
 	return info_of(fd, &info) ? info.id : 0;
 }
 
 static int are_pinned(const struct bpf_object *obj, const char *dir)
 {
 	struct bpf_program *prog;
-	char path[200];
 	int same = 1;
 
 	bpf_object__for_each_program(prog, obj) {
-		int fd SP_CLEANUP(sp_close_fd) = -1;
+		int fd SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, bpf_program__name(prog));
 
-		snprintf(path, sizeof(path), "%s/%s", dir, bpf_program__name(prog));
-		fd = bpf_obj_get(path);
 		same &= are_same(bpf_program__fd(prog), fd);
 	}
 	return same;

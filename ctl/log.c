@@ -34,19 +34,16 @@ static int take_turn(const struct sp_live *l, struct sp_err *err)
 
 int sp_logs_open(struct sp_logs *log, const struct sp_live *l, struct sp_err *err)
 {
-	char path[200];
 	int rc;
 
 	log->fd_ring = log->fd_budgets = -1;
 	log->fd_turn = take_turn(l, err);
 	if (log->fd_turn < 0)
 		return log->fd_turn;
-	snprintf(path, sizeof(path), "%s/sp_logs", l->dir);
-	log->fd_ring = bpf_obj_get(path);
-	rc = log->fd_ring < 0 ? -errno : 0;
-	snprintf(path, sizeof(path), "%s/sp_budget", l->dir);
-	log->fd_budgets = rc ? -1 : bpf_obj_get(path);
-	rc = log->fd_budgets < 0 && !rc ? -errno : rc;
+	log->fd_ring = sp_pins_open(l->dir, "sp_logs");
+	rc = log->fd_ring < 0 ? log->fd_ring : 0;
+	log->fd_budgets = rc ? -1 : sp_pins_open(l->dir, "sp_budget");
+	rc = log->fd_budgets < 0 && !rc ? log->fd_budgets : rc;
 	if (!rc)
 		return 0;
 	sp_logs_close(log);

@@ -19,6 +19,7 @@
  * with its last entry.
  */
 #define _GNU_SOURCE /* setns, renameat2 */
+#include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -377,6 +378,14 @@ int sp_pins_open_lock(const char *dir)
 	lock_path(base, strtoull(name + 1, NULL, 10), path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int sp_pins_open(const char *dir, const char *name)
+{
+	char path[220];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return bpf_obj_get(path);
 }
 
 int sp_pins_make_dir(sp_u64 cookie, struct sp_pins *p, struct sp_err *err)

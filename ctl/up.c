@@ -317,12 +317,11 @@ static int exchange_all(struct run *r, const char *second, struct sp_err *err)
 static int replace(struct run *r, sp_u64 cookie, struct sp_err *err)
 {
 	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[200], second[160];
+	char second[160];
 	int rc;
 
 	r->up->replaced = 1;
-	snprintf(path, sizeof(path), "%s/sp_ifaces", r->place.dir);
-	fd = r->fd_before = bpf_obj_get(path);
+	fd = r->fd_before = sp_pins_open(r->place.dir, "sp_ifaces");
 	rc = load_and_prepare(r, cookie, err);
 	if (!rc)
 		rc = sp_adopt(r->up, &r->live.t, err);
@@ -345,16 +344,13 @@ static int remove_hooks(const char *dir, struct sp_err *err)
 {
 	int fd SP_CLEANUP(sp_close_fd) = -1;
 	struct sp_links links;
-	char path[200];
 	int i, rc, removed = 0;
 
 	rc = sp_links_read(&links, err);
 	if (rc)
 		return rc;
-	if (*dir) {
-		snprintf(path, sizeof(path), "%s/sp_ifaces", dir);
-		fd = bpf_obj_get(path);
-	}
+	if (*dir)
+		fd = sp_pins_open(dir, "sp_ifaces");
 	for (i = 0; i < links.count; i++)
 		removed += sp_hook_remove(links.link[i].ifindex, is_own_qdisc(fd, links.link[i].ifindex));
 	sp_links_free(&links);
@@ -366,11 +362,9 @@ static void count_as_down(const char *dir)
 {
 	struct sp_config config;
 	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[200];
 	sp_u32 zero = 0;
 
-	snprintf(path, sizeof(path), "%s/sp_config", dir);
-	fd = *dir ? bpf_obj_get(path) : -1;
+	fd = *dir ? sp_pins_open(dir, "sp_config") : -1;
 	if (!has_value_size(fd, sizeof(config)) || bpf_map_lookup_elem(fd, &zero, &config) || config.abi != SP_ABI_VERSION)
 		return;
 	config.up_ns = 0;
@@ -422,11 +416,9 @@ static int is_complete(const char *dir)
 {
 	struct sp_config config = { 0 };
 	int fd SP_CLEANUP(sp_close_fd) = -1;
-	char path[200];
 	sp_u32 zero = 0;
 
-	snprintf(path, sizeof(path), "%s/sp_config", dir);
-	fd = bpf_obj_get(path);
+	fd = sp_pins_open(dir, "sp_config");
 	if (fd < 0)
 		return 0;
 	/* a config of another version can not be read, but is somebody's */
