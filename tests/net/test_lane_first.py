@@ -258,6 +258,35 @@ def test_an_order_is_asked_each_time(lab, line):
         lab.put(way)
 
 
+CALLERS = {  # of our port: in which zone wan1 is, who calls from behind it, who is called
+    "from inside": ("lan lan0, wan1", "wan wan0", "5.6.0.2", "192.168.1.2"),
+    "to the outside": ("lan lan0", "wan wan0, wan1", "10.77.0.2", "5.5.9.9"),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_callers_that_are_known_by_our_address(lab, caller):
+    """Who calls a forwarded port from inside, or with a private address somebody outside, is known by ours: each of them."""
+    way = f"express {'on' if lab.way == 'lane' else 'off'}"
+    *zones, source, called = CALLERS[caller]
+    lab.put(*zones, way, f"forward udp/7483 to {called}", zones=False)
+    lab.fw.run("ip", "addr", "replace", "10.77.0.1/24", "dev", "wan1")
+    wire = Wire(lab.b, "eth1", lab.fw, "wan1")
+    end = lab.john if called == JOHN["translated"] else lab.web
+    try:
+        with end.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+            server.bind((called, 7483))
+            server.settimeout(3)
+            calls = [wire.frame(IP(src=source, dst="5.5.0.1") / UDP(sport=next(ports), dport=7483)) for _ in range(30)]
+            for call in calls:  # one right after the other: they have precedents
+                wire.sock.send(call)
+                assert server.recvfrom(100)[1][0] == "5.5.0.1"
+    finally:
+        wire.close()
+        lab.fw.run("ip", "addr", "del", "10.77.0.1/24", "dev", "wan1")
+        lab.put(way)
+
+
 @pytest.fixture
 def wire(lab):
     wire = Wire(lab.john, "eth0", lab.fw, "lan0")
