@@ -10,7 +10,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
-FOLDERS = ("core", "port", "host", "policy", "tests/fuzz", "tests/properties")
+FOLDERS = ("core", "port", "host", "policy", "tests/fuzz", "tests/properties", "tests/unit")
 FLAGS = "-O1 -std=gnu11 -fno-strict-aliasing -I. -w".split()
 SECONDS = 60  # of fuzzing, beyond the corpus
 SHARED = ["tests/fuzz/" + name for name in ("look.c", "wire.c", "world.c", "model.c", "honest.c", "policies.c", "crowd.c")]
@@ -22,7 +22,11 @@ PROGRAMS = {  # sources beside SHARED and policy/, which no mutant changes
     "pipeline": ["tests/fuzz/pipeline_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
     "frag": ["tests/fuzz/frag_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
     "parse": ["tests/fuzz/parse_fuzz.c", "host/engine.c", "tests/fuzz/table.c", *ENGINES],
+    "unit": sorted("tests/unit/" + name for name in os.listdir(os.path.join(ROOT, "tests", "unit")) if name.endswith(".c"))
+            + ["host/engine.c", "tests/fuzz/table.c", *ENGINES],
 }
+COMPLAINTS = ("does not hold", "came in", "[  ERROR   ]", "ERROR: AddressSanitizer", "runtime error")
+PLAIN = ("models", "faults", "unit")  # not fuzzed
 
 
 def read_mutants():
@@ -50,14 +54,14 @@ def prepare(tree):
 
 def run(tree, name, objects):
     """Builds and runs one program; what it said when it failed, or None."""
-    fuzzed = name not in ("models", "faults")
+    fuzzed = name not in PLAIN
     mine = []
     for source in PROGRAMS[name]:
         mine.append(os.path.join(tree, f"mutant_{len(mine)}.o"))
         compile_into(tree, source, mine[-1], fuzzed)
     program = os.path.join(tree, "program")
-    subprocess.run(["clang-19", *FLAGS, *(["-fsanitize=fuzzer"] if fuzzed else []), "-o", program, *mine, *objects],
-                   cwd=tree, check=True)
+    guide = ["-fsanitize=fuzzer"] if fuzzed else []
+    subprocess.run(["clang-19", *FLAGS, *guide, "-o", program, *mine, *objects, "-lcmocka"], cwd=tree, check=True)
     args = []
     if fuzzed:
         seeds = os.path.join(tree, "seeds")
@@ -69,7 +73,7 @@ def run(tree, name, objects):
     if done.returncode == 0:
         return None
     said = [line for line in (done.stderr + done.stdout).splitlines()
-            if any(word in line for word in ("does not hold", "came in", "ERROR: AddressSanitizer", "runtime error"))]
+            if any(word in line for word in COMPLAINTS)]
     return said[0][:150] if said else "ends with an error"
 
 

@@ -256,6 +256,52 @@ static void churn(void **state)
 	sp_engine_free(e);
 }
 
+/* Begins n conversations, the first of them number `from`, at one instant: only they make time for the sweeper. */
+static void begin_many(struct sp_engine *e, sp_u32 from, sp_u32 n, sp_u64 now_ns)
+{
+	_Alignas(8) sp_u8 b[28];
+	struct sp_engine_packet p = { .data = b, .len = 28, .bare_ip = 1, .zone = SP_ZONE_INSIDE, .now_ns = now_ns };
+	struct sp_engine_result r;
+
+	e->t.state->tick = (sp_u32)(now_ns >> SP_TICK_SHIFT);
+	e->t.config->unanswered_max = e->t.config->capacity;
+	for (sp_u32 i = from; i < from + n; i++) {
+		build_udp(b, i, 0);
+		b[20] = (sp_u8)(i >> 14);
+		b[21] = (sp_u8)(i >> 6);
+		sp_engine_packet(e, &p, NULL, &r);
+		assert_int_equal(r.reason, SP_R_NEW_INSIDE);
+	}
+}
+
+/*
+ * Who begins pays for the sweep, from a quarter of the table on: not before, and then so that once around is done when the
+ * stale ones would be missed.
+ */
+static void a_quarter_is_swept_by_who_begins(void **state)
+{
+	struct sp_engine *e = new_engine(20000);
+	const sp_u32 quarter = e->t.config->capacity / 4, stale = quarter / 2;
+	const sp_u64 later_ns = START_NS + 25 * 3600 * SP_NS_PER_S;
+	sp_u32 left;
+
+	for (sp_u32 i = 0; i < stale; i++)
+		adopt(e, i, START_NS);
+	begin_many(e, 0, quarter - stale, later_ns);
+	assert_int_equal(e->t.state->hand, 0);
+	assert_int_equal(e->t.state->count[SP_CLASS_ANSWERED], stale);
+	begin_many(e, quarter - stale, 100, later_ns);
+	assert_int_not_equal(e->t.state->hand, 0);
+	for (sp_u32 i = stale; i < 2 * quarter; i++)
+		adopt(e, i, START_NS);
+	begin_many(e, quarter - stale + 100, quarter, later_ns);
+	left = e->t.state->count[SP_CLASS_ANSWERED];
+	printf("table: of %u stale conversations %u were left when as many as half of them had begun\n", 2 * quarter, left);
+	assert_true(left < quarter / 4);
+	check_whole(e);
+	sp_engine_free(e);
+}
+
 /* A lock that is never released (it can not be, but if): the packet is dropped as busy, nothing hangs. */
 static void locks_are_bounded(void **state)
 {
@@ -328,6 +374,7 @@ struct unit_result unit_table(void)
 		cmocka_unit_test(a_full_table_evicts_nothing),
 		cmocka_unit_test(everything_expires),
 		cmocka_unit_test(killed_ones_are_swept),
+		cmocka_unit_test(a_quarter_is_swept_by_who_begins),
 		cmocka_unit_test(churn),
 		cmocka_unit_test(locks_are_bounded),
 		cmocka_unit_test(empty_ways_are_counted_right),
