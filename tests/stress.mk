@@ -13,10 +13,10 @@ $(B)/stress-native: tests/stress/native.c $(STRESS_DEPS)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) -O1 -g -fsanitize=thread $(CPPFLAGS) -pthread \
 		-o $@ $< $(STRESS) $(STRESS_HOST)
 
-$(B)/stress-kernel: tests/stress/kernel.c $(STRESS_DEPS) $(SKEL)
+$(B)/stress-kernel: tests/stress/kernel.c tests/scenario/lane.c tests/scenario/lane.h $(STRESS_DEPS) $(SKEL)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -pthread \
-		-o $@ $< $(STRESS) $(STRESS_HOST) -lbpf
+		-o $@ $< tests/scenario/lane.c $(STRESS) $(STRESS_HOST) -lbpf
 
 $(B)/stress-capacity: tests/stress/capacity.c $(STRESS_DEPS)
 	@mkdir -p $(@D)

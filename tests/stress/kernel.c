@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The kernel's programs from two processors at once, by BPF_PROG_TEST_RUN: the same workloads and invariants as native.c,
- * over the memory-mapped arrays. John is this machine (egress); whoever he talks to comes in at TC or at XDP. Nothing is
- * attached or pinned.
+ * over the memory-mapped arrays. John is this machine (egress); whoever he talks to comes in at TC or at XDP. Or he is
+ * inside and both come in at XDP, between two interfaces of the express lane. Nothing is attached or pinned.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -15,17 +15,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../scenario/lane.h"
 #include "stress.h"
 #include "sally_tc.skel.h"
 #include "sally_xdp.skel.h"
 
 #define MAPS 7
 
+enum way { TC, XDP, LANE };
+
 static const sp_u64 secret[2] = { 0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL };
 
 struct kernel {
 	struct sally_tc *tc;
 	struct sally_xdp *xdp; /* NULL: answers come in at TC */
+	struct lane lane;
 	struct sp_test *test; /* shared: the clock and the zone of whoever comes in */
 	int in_fd, out_fd, counters_fd;
 	void *maps[MAPS];
@@ -60,6 +64,7 @@ static int load_tc(struct kernel *k, sp_u32 sets)
 	k->tc->rodata->sp_test_mode = 1;
 	bpf_map__set_max_entries(k->tc->maps.sp_sets, sets);
 	bpf_map__set_max_entries(k->tc->maps.sp_flows, sets * SP_WAYS);
+	bpf_map__set_max_entries(k->tc->maps.sp_hop_of, sets * SP_WAYS);
 	return sally_tc__load(k->tc);
 }
 
@@ -94,15 +99,27 @@ static void unload(struct kernel *k)
 	sally_tc__destroy(k->tc);
 }
 
-static int load(struct kernel *k, struct sp_tables *t, sp_u32 capacity, int xdp)
+/* Two interfaces, in a network namespace of our own: what is loaded from now on works there, too. */
+static int open_lane(struct kernel *k)
+{
+	const char *what;
+
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	return lane_open(&k->lane, bpf_map__fd(k->tc->maps.sp_ifaces), &what);
+}
+
+static int load(struct kernel *k, struct sp_tables *t, sp_u32 capacity, enum way way)
 {
 	struct sp_config c;
 	int rc;
 
-	sp_config_init(&c, capacity, 0, secret);
+	sp_config_init(&c, capacity, way == LANE ? SP_CONFIG_GATEWAY : 0, secret);
 	rc = load_tc(k, c.sets);
-	if (!rc && xdp)
+	if (!rc && way != TC)
 		rc = load_xdp(k);
+	if (!rc && way == LANE)
+		rc = open_lane(k);
 	if (rc)
 		return rc;
 	t->sets = map_memory(k, 0, k->tc->maps.sp_sets);
@@ -117,6 +134,7 @@ static int load(struct kernel *k, struct sp_tables *t, sp_u32 capacity, int xdp)
 	*t->config = c;
 	k->test->zone = SP_ZONE_OUTSIDE;
 	k->test->now_ns = STRESS_BASE_NS;
+	k->test->express = way == LANE;
 	k->out_fd = bpf_program__fd(k->tc->progs.sp_tc_out);
 	k->in_fd = bpf_program__fd(k->xdp ? k->xdp->progs.sp_xdp_in : k->tc->progs.sp_tc_in);
 	k->counters_fd = bpf_map__fd(k->tc->maps.sp_counters);
@@ -137,9 +155,14 @@ static void judge(struct bench *b, int thread, const struct sp_engine_packet *p,
 {
 	struct kernel *k = b->engine;
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->data, .data_size_in = p->len, .repeat = 1);
+	struct xdp_md md = { .data_end = p->len, .ingress_ifindex = lane_ifindex(&k->lane, p->zone) };
 	const int out_going = p->hook == SP_HOOK_EGRESS;
 	const sp_u32 drop = !out_going && k->xdp ? 1 /* XDP_DROP */ : 2 /* TC_ACT_SHOT */;
 
+	if (md.ingress_ifindex) {
+		o.ctx_in = &md;
+		o.ctx_size_in = sizeof(md);
+	}
 	if (bpf_prog_test_run_opts(out_going ? k->out_fd : k->in_fd, &o)) {
 		complain("%s: the kernel can not run its program: %s", b->name, strerror(errno));
 		__atomic_fetch_add(&b->failures, 1, __ATOMIC_RELAXED);
@@ -149,14 +172,14 @@ static void judge(struct bench *b, int thread, const struct sp_engine_packet *p,
 	out->verdict = o.retval == drop ? SP_DROP : SP_PASS;
 }
 
-/* Sums of all processors; printed. Returns the packets dropped for any reason but BUSY; *busy: those. */
-static sp_u64 count(struct kernel *k, sp_u64 *busy)
+/* Sums of all processors; printed. Returns what was dropped for any reason but BUSY; *busy: for that; *express: redirected. */
+static sp_u64 count(struct kernel *k, sp_u64 *busy, sp_u64 *express)
 {
 	const int cpus = libbpf_num_possible_cpus();
 	struct sp_counter *per = calloc((size_t)cpus, sizeof(*per));
 	sp_u64 dropped = 0;
 
-	*busy = 0;
+	*busy = *express = 0;
 	printf("      ");
 	for (sp_u32 i = 0; per && i < SP_REASON_COUNT; i++) {
 		sp_u64 n = 0;
@@ -167,6 +190,8 @@ static sp_u64 count(struct kernel *k, sp_u64 *busy)
 			n += per[cpu].packets;
 		if (n)
 			printf(" %s %llu", sp_reason_name(i), n);
+		if (i == SP_R_EXPRESS)
+			*express = n;
 		if (i == SP_R_BUSY)
 			*busy = n;
 		else if (sp_reason_verdict(i) == SP_DROP)
@@ -183,7 +208,7 @@ struct part {
 	const char *name;
 	void (*run)(struct bench *b, int ms);
 	sp_u32 capacity;
-	int xdp;
+	enum way way;
 	int all_pass; /* no packet may be dropped */
 };
 
@@ -209,12 +234,12 @@ static void run(const struct part *part, int ms)
 	struct kernel k = { 0 };
 	struct sp_engine engine = { 0 };
 	struct bench *b = calloc(1, sizeof(*b));
-	sp_u64 dropped, busy;
+	sp_u64 dropped, busy, express;
 	int rest, empty, rc, cpus;
 
 	if (!b)
 		return result(0, "%s: no memory", part->name);
-	rc = load(&k, &engine.t, part->capacity, part->xdp);
+	rc = load(&k, &engine.t, part->capacity, part->way);
 	if (rc && !getenv("CI")) {
 		result_skip("%s: the kernel's programs can not be loaded here: %s", part->name, strerror(-rc));
 	} else if (rc) {
@@ -226,14 +251,19 @@ static void run(const struct part *part, int ms)
 		b->judge = judge;
 		b->clock = set_clock;
 		b->threads = 2;
+		b->john_inside = part->way == LANE;
 		b->now_ns = STRESS_BASE_NS;
 		cpus = find_cpus(b->cpu);
 		part->run(b, part->run == collide ? 2 * ms : ms); /* it looks for the narrowest of windows */
-		dropped = count(&k, &busy);
+		dropped = count(&k, &busy, &express);
 		rest = check_rest(b);
 		empty = check_empty(b);
 		if (part->all_pass && dropped)
 			complain("%s: %llu packets were dropped that are in order", part->name, dropped);
+		if (part->way == LANE && express < b->packets / 3) {
+			complain("%s: only %llu packets took the lane", part->name, express);
+			b->failures++;
+		}
 		result(!b->failures && !rest && !empty && b->packets > 200 && busy * 1000 <= b->packets &&
 			       (!part->all_pass || (!dropped && busy == b->retries)),
 		       "%s, 2 threads on %d processors: %llu packets, %llu lives, %llu busy; %llu failures, "
@@ -247,13 +277,16 @@ static void run(const struct part *part, int ms)
 int main(int argc, char **argv)
 {
 	static const struct part parts[] = {
-		{ "tc: the same connections", tcp_same, 1120, 0, 1 },
-		{ "tc: each thread its own connections", tcp_disjoint, 1120, 0, 1 },
-		{ "tc: one beginning from both at once", collide, 1120, 0, 1 },
-		{ "tc: nearly full", churn_near_full, 1120, 0, 0 },
-		{ "tc: nearly full, a table of two sets", churn_near_full, 56, 0, 0 },
-		{ "xdp: the same connections", tcp_same, 1120, 1, 1 },
-		{ "xdp: nearly full", churn_near_full, 1120, 1, 0 },
+		{ "tc: the same connections", tcp_same, 1120, TC, 1 },
+		{ "tc: each thread its own connections", tcp_disjoint, 1120, TC, 1 },
+		{ "tc: one beginning from both at once", collide, 1120, TC, 1 },
+		{ "tc: nearly full", churn_near_full, 1120, TC, 0 },
+		{ "tc: nearly full, a table of two sets", churn_near_full, 56, TC, 0 },
+		{ "xdp: the same connections", tcp_same, 1120, XDP, 1 },
+		{ "xdp: nearly full", churn_near_full, 1120, XDP, 0 },
+		{ "lane: one beginning from both at once", collide, 1120, LANE, 1 },
+		{ "lane: each thread its own connections", tcp_disjoint, 1120, LANE, 1 },
+		{ "lane: nearly full", churn_near_full, 1120, LANE, 0 },
 	};
 	const int ms = argc > 1 ? atoi(argv[1]) : 2000;
 
