@@ -172,7 +172,7 @@ static void judge(struct bench *b, int thread, const struct sp_engine_packet *p,
 	out->verdict = o.retval == drop ? SP_DROP : SP_PASS;
 }
 
-/* Sums of all processors; printed. Returns what was dropped for any reason but BUSY; *busy: for that; *express: redirected. */
+/* Sums of all CPUs; printed. Returns what was dropped for any reason but BUSY; *busy: for that; *express: redirected. */
 static sp_u64 count(struct kernel *k, sp_u64 *busy, sp_u64 *express)
 {
 	const int cpus = libbpf_num_possible_cpus();
