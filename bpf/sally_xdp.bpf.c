@@ -68,7 +68,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	struct sp_config *c = sp_config_get();
 	struct sp_state *s = sp_state_get();
 	struct sp_hop_seen hop;
-	int reason = SP_R_NONE, lane;
+	int reason = SP_R_NONE, lane, fresh = 0;
 	struct sp_flow *f;
 	struct sp_hop_of *of = NULL;
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
@@ -87,9 +87,9 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	p->other_at = 0;
 	if (g->begins && sp_fast_begins(p) && sp_routes_tell())
-		sp_precedent_soon(p, ctx->ingress_ifindex);
+		fresh = !(g->begins & SP_BEGINS_TWICE) || !sp_precedent_soon(p, ctx->ingress_ifindex);
 	g->begins = 0;
-	f = sp_fast_find(c, s, p);
+	f = sp_fast_find(c, s, p, fresh);
 	if (!f)
 		return p->flow ? SP_FAST_NOT : SP_FAST_NEW;
 	if (sp_fast_changes(f, p)) {
@@ -137,8 +137,7 @@ SP_INLINE int sp_fast_remembered(struct xdp_md *ctx, struct sp_flow *f, struct s
 	    !sp_lock_try_once(&f->lock))
 		return 0;
 	/* before it is answered, its sender may yet need another address */
-	known = sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE && (f->flags & SP_FLOW_ANSWERED) &&
-		sp_fast_hop(ctx, f, p, hop, of, ip);
+	known = sp_flow_is(f, &p->key) && (f->flags & SP_FLOW_ANSWERED) && sp_fast_hop(ctx, f, p, hop, of, ip);
 	if (known && p->nat == SP_NAT_SRC && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))
 		of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
 	sp_flow_unlock(f);
@@ -266,7 +265,7 @@ SP_GLOBAL int sp_fast_begun(struct xdp_md *ctx)
 			q->slot = (sp_u16)sp_nat_choose(p);
 		known = sp_nat_first(ctx, p, q->slot) == SP_R_FORWARDED;
 	}
-	g->begins = q->slot != 0;
+	g->begins = SP_BEGINS | (q->slot ? SP_BEGINS_TWICE : 0);
 	return known ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
 }
 

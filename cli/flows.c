@@ -294,7 +294,7 @@ static int kill_flow(struct sp_flow *f, const struct sp_key *key)
 	int tries;
 
 	for (tries = 0; tries < 1000000; tries++) {
-		if (memcmp(&f->key, key, sizeof(*key)))
+		if (__atomic_load_n(&f->phase, __ATOMIC_ACQUIRE) == SP_PHASE_FREE || memcmp(&f->key, key, sizeof(*key)))
 			return 0;
 		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
 		if (!(__atomic_load_n(&f->lock, __ATOMIC_SEQ_CST) & 1) &&

@@ -103,7 +103,8 @@ enum sp_phase {
 struct sp_set {
 	sp_u32 lock; /* K  odd while held: keys whose first set this is are being inserted */
 	sp_u32 pad_;
-	sp_u64 tags[SP_TAG_WORDS]; /* K  four 16-bit tags a word, way 4*i+0 in the low bits; changed by cmpxchg only */
+	/* K  four 16-bit tags a word, way 4*i+0 in the low bits; changed by cmpxchg, or by a CLAIMED way's owner */
+	sp_u64 tags[SP_TAG_WORDS];
 };
 _Static_assert(sizeof(struct sp_set) == 64, "one cache line");
 

@@ -18,7 +18,7 @@ SP_INLINE struct sp_alias *sp_alias_at(sp_u32 i)
 {
 	struct sp_flow *f = sp_flow_at(i);
 
-	return f && SP_READ(f->phase) == SP_PHASE_ALIAS ? (struct sp_alias *)f : SP_NULL;
+	return f && SP_ACQUIRE(f->phase) == SP_PHASE_ALIAS ? (struct sp_alias *)f : SP_NULL;
 }
 
 /* 0 or 1 in a way that Linux 6.1's verifier sees, too: after an exclusive or it knows nothing. */
@@ -171,7 +171,7 @@ SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
 	if (!sp_flow_lock(f, i))
 		return 0;
 	tag = sp_tag_get(set, way);
-	if (tag > SP_TAG_CLAIMED && (f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, now_ns))) {
+	if (tag > SP_TAG_CLAIMED && (SP_READ(f->phase) == SP_PHASE_FREE || sp_is_stale(c, s, f, now_ns))) {
 		sp_alias_drop(f, i);
 		sp_flow_phase(c, s, f, SP_PHASE_FREE);
 		sp_tag_swap(b, way, tag, SP_TAG_EMPTY);

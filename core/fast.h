@@ -150,9 +150,10 @@ SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len
 
 /*
  * The conversation of p, of which no lock is held; SP_NULL: none that is plain; p->flow is 0 if there is none at
- * all. An alias turns p, as in the pipeline. Sets flow, via, nat and what goes with them.
+ * all. An alias turns p, as in the pipeline. Sets flow, via, nat and what goes with them. fresh: there is probably none;
+ * then its home is not looked at, so that its memory need not be waited for: the tags say that it is not there.
  */
-SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p)
+SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p, int fresh)
 {
 	struct sp_place where;
 	struct sp_flow *f;
@@ -167,12 +168,17 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	sp_place(&where, p->hash, c->sets);
 	at = where.set[0] * SP_WAYS + where.home;
 	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
-	sp_flow_soon(at);
+	if (!fresh)
+		sp_flow_soon(at);
 	if (p->other_at)
 		sp_entry_soon(p->other_at - 1);
-	f = sp_flow_at(at);
 	p->searched = sp_searched(where.set[0]);
-	p->flow = f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE ? at + 1 : 0;
+	p->flow = 0;
+	if (!fresh) {
+		f = sp_flow_at(at);
+		if (f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE)
+			p->flow = at + 1;
+	}
 	if (!p->flow)
 		p->flow = sp_set_find(where.set[0], where.tag, p);
 	if (!p->flow)
@@ -245,7 +251,7 @@ SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_fl
 	const sp_u32 flags = SP_READ(f->flags);
 	const int from_initiator = ((flags & SP_FLOW_FROM_1) != 0) == p->dir;
 
-	if (!sp_key_equal(&f->key, &p->key) || f->phase != phase || f->generation != p->generation)
+	if (SP_ACQUIRE(f->phase) != phase || !sp_key_equal(&f->key, &p->key) || f->generation != p->generation)
 		return 0;
 	if ((flags & (SP_FLOW_ANSWERED | SP_FLOW_KILLED | SP_FLOW_IDLE)) != SP_FLOW_ANSWERED ||
 	    sp_is_overdue(c, s, phase, (sp_s64)(p->now_ns - f->seen_ns)))

@@ -113,7 +113,7 @@ SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
 	return (int)best_way + 1;
 }
 
-/* Writes a fresh conversation for p; its lock is held. phase and the tracker's fields come from the caller. */
+/* Writes a fresh conversation for p, and its first packet. phase and the tracker's fields come from the caller. */
 SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
 {
 	sp_u64 *to = (sp_u64 *)&f->key;
@@ -130,8 +130,11 @@ SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
 	SP_WRITE(f->zone_from, p->zone);
 	SP_WRITE(f->zone_to, p->zone_to);
 	f->peer[0] = f->peer[1] = (struct sp_peer){};
-	f->bytes[0] = f->bytes[1] = 0;
-	f->packets[0] = f->packets[1] = 0;
+	/* its first packet's are written, not added: nothing here is read, so that nobody waits for its memory */
+	f->bytes[0] = p->dir ? 0 : p->len;
+	f->bytes[1] = p->dir ? p->len : 0;
+	f->packets[0] = p->dir ? 0 : p->segs;
+	f->packets[1] = p->dir ? p->segs : 0;
 	f->packets_high[0] = f->packets_high[1] = 0;
 	SP_WRITE(f->born_s, sp_seconds(p->now_ns));
 }
@@ -180,8 +183,8 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 	return way;
 }
 
-/* Writes a fresh alias for p, under the key that it has now; its lock is held. */
-SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
+/* Writes a fresh alias for p, under the key that it has now. */
+SP_INLINE void sp_alias_fill(struct sp_flow *f, struct sp_pkt *p)
 {
 	struct sp_alias *a = (struct sp_alias *)f;
 	sp_u64 *to = (sp_u64 *)&f->key;
@@ -196,8 +199,7 @@ SP_INLINE void sp_alias_fill(struct sp_config *c, struct sp_state *s, struct sp_
 	SP_WRITE(a->other, 0);
 	a->port = p->port_at;
 	a->slot = p->slot;
-	SP_WRITE(a->phase, SP_PHASE_ALIAS);
-	sp_flow_recount(c, s, f, SP_PHASE_FREE, SP_PHASE_ALIAS);
+	SP_RELEASE(a->phase, SP_PHASE_ALIAS);
 }
 
 /*
@@ -219,7 +221,8 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	if (!p || !c || !s)
 		return SP_R_TABLE_FULL;
 	sp_place(&where, p->hash, c->sets);
-	sp_flow_soon(where.set[0] * SP_WAYS + where.home); /* an alias: not yet looked for */
+	if (p->slot)
+		sp_flow_soon(where.set[0] * SP_WAYS + where.home); /* an alias: not yet looked for */
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;
@@ -242,22 +245,25 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 		goto out;
 	at = b * SP_WAYS + (sp_u32)way - 1;
 	f = sp_flow_at(at);
-	if (!f || (!held && !sp_flow_lock(f, at))) {
+	if (!f || (!held && !sp_fill_begin(f, at))) {
 		sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, SP_TAG_EMPTY);
 		why = SP_R_BUSY;
 		goto out;
 	}
+	/* before it is written: an addition that all processors see waits until what was written has its memory */
+	sp_recount(c, s, &p->key.addr[p->dir & 1], p->key.family, SP_PHASE_FREE,
+		   p->slot ? SP_PHASE_ALIAS : sp_first_phase(p));
 	if (p->slot) {
-		sp_alias_fill(c, s, f, p);
+		sp_alias_fill(f, p);
 		p->via = at + 1;
 	} else {
 		sp_flow_fill(f, p);
 		sp_flow_placed(at, p);
-		sp_begin(c, s, f, p);
+		sp_begin(f, p);
 		p->flow = at + 1;
 	}
-	sp_flow_unlock(f);
-	why = sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, where.tag) ? SP_R_NONE : SP_R_BUSY;
+	sp_fill_end(f, held);
+	why = sp_tag_publish(b, (sp_u32)way - 1, where.tag) ? SP_R_NONE : SP_R_BUSY;
 out:
 	sp_place(&where, p->hash, c->sets); /* anew: kept all along, it takes clang-16 beyond the stack of Linux 6.1 */
 	set = sp_set_at(where.set[0]);

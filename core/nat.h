@@ -74,7 +74,7 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 
 	if (!p || !f || !a || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
-	if (sp_key_equal(&f->key, &p->real) && f->phase != SP_PHASE_FREE && !sp_alias_of(f, p->side)) {
+	if (sp_flow_is(f, &p->real) && !sp_alias_of(f, p->side)) {
 		reason = SP_R_NONE;
 		if (f->flags & SP_FLOW_TRANSLATED) {
 			first = sp_alias_at(f->alias - 1);
@@ -316,7 +316,7 @@ SP_GLOBAL int sp_nat_settle(struct sp_pkt *p, int reason)
 
 	if (!p || !f || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
-	if (sp_key_equal(&f->key, &p->key))
+	if (sp_flow_is(f, &p->key))
 		SP_WRITE(f->flags, f->flags | (reason ? SP_FLOW_KILLED : p->line == SP_LINE_MAPPED ? SP_FLOW_MAPPED : 0));
 	sp_flow_unlock(f);
 	return reason;
@@ -460,7 +460,7 @@ SP_GLOBAL int sp_nat_known(struct sp_pkt *p)
 
 	if (!p || !f || !nat || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
-	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE) {
+	if (!sp_flow_is(f, &p->key)) {
 		reason = SP_R_NAT_NONE;
 		goto out;
 	}

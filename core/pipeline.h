@@ -5,10 +5,11 @@
  * The including port has defined (a missing one is a compile error):
  *   SP_GLOBAL                        a function that the verifier checks on its own; elsewhere static inline
  *   SP_READ(x), SP_WRITE(x, v)       one load, one store, not torn, not repeated
+ *   SP_ACQUIRE(x), SP_RELEASE(x, v)  the same; no later access comes before that load, no earlier one after that store
  *   SP_OPAQUE(x)                     hides from the compiler what it knows of x
  *   sp_cmpxchg32/64(p, old, new), sp_fetch_add(p, n), sp_unlock(p, v), sp_relax(n)
  *   SP_CALLBACK, sp_repeat(n, f, arg)   calls f(0..n-1, arg) until it returns 1
- *   SP_IN_ORDER                      may be: memory is read in the order in which the program says so (sp_searched())
+ *   SP_IN_ORDER                      may be: memory is read, and written, in the order in which the program says so
  *   sp_dev, sp_load(dev, off, to, n), sp_load_some(...), sp_sum(dev, off, len, seed)     packet memory
  *   sp_config_get(), sp_state_get(), sp_set_at(i), sp_flow_at(i), sp_frag_at(i), sp_sketch_at(i), sp_meter_at(i)
  *   sp_flow_placed(i, p)             entry i, which is locked, becomes p's conversation; p is SP_NULL: it has other aliases

@@ -293,7 +293,7 @@ SP_GLOBAL int sp_redecide(struct sp_pkt *p)
 	if (!f || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
 	/* if it is another one by now, or over, the tracker will see */
-	if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE && !sp_is_stale(c, s, f, p->now_ns)) {
+	if (sp_flow_is(f, &p->key) && !sp_is_stale(c, s, f, p->now_ns)) {
 		if (sp_still_permitted(f, p, &line)) {
 			/*
 			 * It stays, under its old generation, so that each of its packets comes here until it times out.

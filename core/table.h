@@ -10,8 +10,8 @@
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY
  *   claim     tag word, cmpxchg EMPTY -> CLAIMED; whoever succeeds owns the way
- *   fill      the owner takes the lock of the conversation, writes it, releases it
- *   publish   tag word, cmpxchg CLAIMED -> tag
+ *   fill      the owner writes it, its phase last. Where memory is not in order, or the way was recycled, it holds the lock
+ *   publish   CLAIMED -> tag
  *   recycle   lock the conversation, see again that it may go, tag -> CLAIMED, then fill and publish
  *   release   lock the conversation, phase FREE, tag -> EMPTY, unlock
  *
@@ -25,6 +25,9 @@
  *     ways in the second set are claimed by cmpxchg.
  *   No stale hit: a search reads without locks and may find a conversation that is recycled at that moment. Whoever
  *     uses it takes its lock and compares the key again; if it is another one now, the packet has found nothing.
+ *   Nothing half written: a way that is being filled is in phase FREE (and locked, if it has been recycled). Who knew it as
+ *     another conversation's may lock it all the same; he looks at the phase first (sp_flow_is()), and touches nothing that
+ *     is FREE. So its owner needs no lock of its own, and does not wait for memory that nobody has read.
  *   No lost update: trackers read, decide and write under the conversation's lock.
  *   No entry that cannot expire: a way with a tag is either live, stale (recycled in line or swept), or in phase
  *     FREE because a release lost its bounded fight for the tag word; the sweeper empties those too. A CLAIMED way
@@ -70,8 +73,11 @@
 #define SP_SWEEP_MOST (4 * SP_SWEEP_WORDS) /* at once, after a silence */
 #define SP_TICK_SHIFT 24
 
-/* Writes the first state of a new conversation whose lock is held (track.h). */
-SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p);
+/* Writes the first state of a new conversation, or of one that begins anew under its lock (track.h). */
+SP_INLINE void sp_begin(struct sp_flow *f, struct sp_pkt *p);
+
+/* The phase of a conversation that p begins. */
+SP_INLINE sp_u32 sp_first_phase(const struct sp_pkt *p);
 
 struct sp_place {
 	sp_u32 set[2];
@@ -186,8 +192,12 @@ SP_INLINE sp_u32 sp_share(struct sp_config *c, struct sp_state *s)
 
 /* ---- phase changes, under the conversation's lock ------------------------------------------------------------ */
 
-/* Counts that a conversation has gone from one phase to another. FREE counts nowhere. */
-SP_INLINE void sp_flow_recount(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u32 old, sp_u32 phase)
+/*
+ * Counts that a conversation that `source` began has gone from one phase to another. FREE counts nowhere. Its limit is the
+ * caller's.
+ */
+SP_INLINE void sp_recount(struct sp_config *c, struct sp_state *s, const struct sp_addr *source, sp_u8 family, sp_u32 old,
+			  sp_u32 phase)
 {
 	const sp_u32 from = sp_class_of(old), to = sp_class_of(phase);
 	const sp_u32 had = old != SP_PHASE_FREE, has = phase != SP_PHASE_FREE;
@@ -199,13 +209,16 @@ SP_INLINE void sp_flow_recount(struct sp_config *c, struct sp_state *s, struct s
 		sp_fetch_add(&s->count[from & 3], (sp_u32)-1);
 	if (has)
 		sp_fetch_add(&s->count[to & 3], 1);
+	if (waited != waits)
+		sp_source_add(s, sp_source_cells(c, source, family), waits ? 1 : (sp_u32)-1);
+}
+
+/* The same of f, whose lock is held, with its limit. */
+SP_INLINE void sp_flow_recount(struct sp_config *c, struct sp_state *s, struct sp_flow *f, sp_u32 old, sp_u32 phase)
+{
 	if ((f->flags & SP_FLOW_LIMITED) && sp_limit_counts(old) != sp_limit_counts(phase))
 		sp_limit_add(f, sp_limit_counts(phase) ? 1 : (sp_u32)-1);
-	if (waited != waits) {
-		const sp_u32 end = (f->flags & SP_FLOW_FROM_1) != 0;
-
-		sp_source_add(s, sp_source_cells(c, &f->key.addr[end], f->key.family), waits ? 1 : (sp_u32)-1);
-	}
+	sp_recount(c, s, &f->key.addr[(f->flags & SP_FLOW_FROM_1) != 0], f->key.family, old, phase);
 }
 
 /* Moves a conversation to a phase and keeps the counts. */
@@ -321,6 +334,38 @@ SP_INLINE void sp_flow_unlock(struct sp_flow *f)
 	sp_unlock(&f->lock, SP_READ(f->lock) + 1);
 }
 
+/* A way that was empty is its owner's: where memory is in order he needs no lock to fill it. 0: he may not write to it. */
+SP_INLINE int sp_fill_begin(struct sp_flow *f, sp_u32 i)
+{
+#ifdef SP_IN_ORDER
+	(void)f;
+	(void)i;
+	return 1;
+#else
+	return sp_flow_lock(f, i);
+#endif
+}
+
+/* held: it was recycled, and has been locked since. */
+SP_INLINE void sp_fill_end(struct sp_flow *f, int held)
+{
+#ifdef SP_IN_ORDER
+	if (!held)
+		return;
+#endif
+	(void)held;
+	sp_flow_unlock(f);
+}
+
+/*
+ * Is f, whose lock is held, the conversation or alias with that key (still)? Its phase before all else: when that is seen,
+ * so is what was written before it.
+ */
+SP_INLINE int sp_flow_is(const struct sp_flow *f, const struct sp_key *key)
+{
+	return SP_ACQUIRE(f->phase) != SP_PHASE_FREE && sp_key_equal(&f->key, key);
+}
+
 /* ---- tags ------------------------------------------------------------------------------------------------------- */
 
 SP_INLINE sp_u16 sp_tag_get(struct sp_set *set, sp_u32 way)
@@ -354,6 +399,22 @@ SP_GLOBAL int sp_tag_swap(sp_u32 b, sp_u32 way, sp_u32 from, sp_u32 to)
 		sp_relax(n);
 	}
 	return 0;
+}
+
+/* The owner of a CLAIMED way gives it its tag: it is full, and can be found from now on. */
+SP_INLINE int sp_tag_publish(sp_u32 b, sp_u32 way, sp_u16 tag)
+{
+#ifdef SP_IN_ORDER
+	struct sp_set *set = sp_set_at(b);
+
+	/* who changes its neighbours compares and exchanges all four: that fails, or comes later */
+	if (!set || way >= SP_WAYS)
+		return 0;
+	SP_RELEASE(((sp_u16 *)set->tags)[way], tag);
+	return 1;
+#else
+	return sp_tag_swap(b, way, SP_TAG_CLAIMED, tag);
+#endif
 }
 
 /* ---- search ---------------------------------------------------------------------------------------------------- */

@@ -85,7 +85,12 @@ SP_INLINE sp_u32 sp_tcp_end_seq(const struct sp_pkt *p)
 }
 
 /* First segment of a conversation: a SYN of the initiator, or (trusted side only) any segment with ACK. */
-SP_INLINE sp_u32 sp_tcp_begin(struct sp_flow *f, const struct sp_pkt *p)
+SP_INLINE sp_u32 sp_tcp_first_phase(const struct sp_pkt *p)
+{
+	return (p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN ? SP_PHASE_TCP_SYN_SENT : SP_PHASE_TCP_PICKED_UP;
+}
+
+SP_INLINE void sp_tcp_begin(struct sp_flow *f, const struct sp_pkt *p)
 {
 	struct sp_peer *s = &f->peer[p->dir & 1], *d = &f->peer[!p->dir];
 
@@ -93,11 +98,11 @@ SP_INLINE sp_u32 sp_tcp_begin(struct sp_flow *f, const struct sp_pkt *p)
 	s->max_win = p->win ? p->win : 1;
 	s->max_end = s->end;
 	f->ends = 0;
-	if ((p->tcp_flags & (SP_TCP_SYN | SP_TCP_ACK)) == SP_TCP_SYN) {
+	if (sp_tcp_first_phase(p) == SP_PHASE_TCP_SYN_SENT) {
 		d->ack = p->seq + 1;
 		f->wscale = (sp_u8)((SP_WSCALE_NONE << (4 * !p->dir)) | (p->wscale << (4 * p->dir)));
 		sp_end_set(f, p->dir & 1, SP_END_SYN);
-		return SP_PHASE_TCP_SYN_SENT;
+		return;
 	}
 	SP_WRITE(f->flags, f->flags | SP_FLOW_LOOSE);
 	s->ack = p->ack;
@@ -105,7 +110,6 @@ SP_INLINE sp_u32 sp_tcp_begin(struct sp_flow *f, const struct sp_pkt *p)
 	d->ack = p->seq;
 	sp_end_set(f, p->dir & 1, (p->tcp_flags & SP_TCP_FIN) ? SP_END_FIN : SP_END_OPEN);
 	sp_end_set(f, !p->dir, SP_END_OPEN);
-	return SP_PHASE_TCP_PICKED_UP;
 }
 
 SP_INLINE int sp_ok(const struct sp_flow *f, const struct sp_pkt *p)

@@ -35,18 +35,21 @@ SP_INLINE void sp_account(struct sp_flow *f, const struct sp_pkt *p)
 	f->bytes[end] += p->len;
 }
 
-SP_INLINE void sp_begin(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
+SP_INLINE sp_u32 sp_first_phase(const struct sp_pkt *p)
 {
-	sp_u32 phase;
+	return p->kind == SP_KIND_TCP ? sp_tcp_first_phase(p) : sp_pseudo_phase(p->kind, 0);
+}
+
+/* From FREE, whatever stands there: see sp_restart(). The phase comes last: who sees it may read the rest. */
+SP_INLINE void sp_begin(struct sp_flow *f, struct sp_pkt *p)
+{
+	const sp_u32 phase = sp_first_phase(p);
 
 	if (p->kind == SP_KIND_TCP)
-		phase = sp_tcp_begin(f, p);
-	else
-		phase = sp_pseudo_phase(p->kind, 0);
-	/* from FREE, whatever stands there: see sp_restart() */
-	SP_WRITE(f->phase, (sp_u8)phase);
-	sp_flow_recount(c, s, f, SP_PHASE_FREE, phase);
-	sp_account(f, p);
+		sp_tcp_begin(f, p);
+	if ((p->order_flags & SP_FLOW_LIMITED) && sp_limit_counts(phase))
+		sp_limit_add(f, 1);
+	SP_RELEASE(f->phase, (sp_u8)phase);
 }
 
 /*
@@ -68,7 +71,8 @@ SP_INLINE void sp_restart(struct sp_config *c, struct sp_state *s, struct sp_flo
 		f->alias = alias;
 		SP_WRITE(f->flags, f->flags | SP_FLOW_TRANSLATED);
 	}
-	sp_begin(c, s, f, p);
+	sp_recount(c, s, &p->key.addr[p->dir & 1], p->key.family, SP_PHASE_FREE, sp_first_phase(p));
+	sp_begin(f, p);
 	p->event = SP_EVENT_NEW;
 }
 
@@ -115,8 +119,7 @@ SP_GLOBAL int sp_track(struct sp_pkt *p, sp_u32 restart)
 		return SP_TRACK_MISS;
 	if (!sp_flow_lock(f, at))
 		return SP_R_BUSY;
-	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || f->phase == SP_PHASE_ALIAS ||
-	    sp_is_stale(c, s, f, p->now_ns)) {
+	if (!sp_flow_is(f, &p->key) || f->phase == SP_PHASE_ALIAS || sp_is_stale(c, s, f, p->now_ns)) {
 		reason = SP_TRACK_MISS;
 		goto out;
 	}
@@ -191,7 +194,7 @@ SP_GLOBAL int sp_related(struct sp_pkt *p)
 	f = sp_flow_at(p->flow - 1);
 	if (!f || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
-	if (!sp_key_equal(&f->key, &p->key) || f->phase == SP_PHASE_FREE || sp_is_stale(c, s, f, p->now_ns)) {
+	if (!sp_flow_is(f, &p->key) || sp_is_stale(c, s, f, p->now_ns)) {
 		reason = SP_R_ICMP_NO_FLOW;
 		goto out;
 	}

@@ -293,6 +293,8 @@ static int copy_entry(const struct sp_live *l, sp_u32 index, struct sp_flow *cop
 
 		if (lock & 1)
 			continue;
+		if (__atomic_load_n(&f->phase, __ATOMIC_ACQUIRE) == SP_PHASE_FREE)
+			return 0; /* it may be written to just now, without the lock (core/table.h) */
 		memcpy(copy, f, sizeof(*copy));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (__atomic_load_n(&f->lock, __ATOMIC_RELAXED) != lock)

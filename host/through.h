@@ -39,8 +39,7 @@ static inline int sp_plain_source(struct sp_pkt *p, sp_u8 zone_out)
 	if (!f || !sp_lock_try_once(&f->lock))
 		return 0;
 	p->nat = SP_NAT_UNTOUCHED;
-	known = sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE &&
-		sp_fast_source(f, p, zone_out, sp_source_read(f));
+	known = sp_flow_is(f, &p->key) && sp_fast_source(f, p, zone_out, sp_source_read(f));
 	if (known)
 		sp_fast_used(f, p);
 	sp_unlock(&f->lock, SP_READ(f->lock) + (known ? 1 : -1u));

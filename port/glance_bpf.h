@@ -14,11 +14,13 @@ struct sp_glance {
 	sp_u32 generation;
 	sp_u8 zone, bare_ip, express, virtual;
 	sp_u8 nat_off; /* that policy says `nat off` */
-	sp_u8 begins; /* the packet before has begun a translated conversation by a precedent */
+	sp_u8 begins; /* SP_BEGINS: the packet before has begun a conversation by a precedent; _TWICE: with an alias */
 	sp_u16 mac[3]; /* 0: not known */
 };
 
 #define SP_GLANCES 64
+#define SP_BEGINS 1
+#define SP_BEGINS_TWICE 2
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -297,7 +297,7 @@ SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, s
 		return 0;
 	p->note = (sp_u64)routes << 32 | (sp_u64)(version & 0xfff) << 20 | (sp_u64)i << 8 | (service & 0xff);
 	if (sp_flow_lock(f, p->flow - 1)) {
-		if (sp_key_equal(&f->key, &p->key) && f->phase != SP_PHASE_FREE) {
+		if (sp_flow_is(f, &p->key)) {
 			of->note[sp_bit(p->dir) * 2] = p->note;
 			if (p->nat == SP_NAT_SRC)
 				of->note[SP_NOTE_SOURCE] = sp_source_tell(p);

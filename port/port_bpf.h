@@ -24,11 +24,24 @@
 #define sp_cmpxchg32(p, old, new_) __sync_val_compare_and_swap((sp_u32 *)(p), (sp_u32)(old), (sp_u32)(new_))
 #define sp_cmpxchg64(p, old, new_) __sync_val_compare_and_swap((sp_u64 *)(p), (sp_u64)(old), (sp_u64)(new_))
 #define sp_fetch_add(p, n) __sync_fetch_and_add((p), (n))
+#define SP_ACQUIRE(x)                          \
+	({                                     \
+		const typeof(x) v_ = SP_READ(x); \
+		asm volatile("" ::: "memory"); \
+		v_;                            \
+	})
+#define SP_RELEASE(x, v)                      \
+	do {                                  \
+		asm volatile("" ::: "memory"); \
+		SP_WRITE(x, v);               \
+	} while (0)
 #ifdef __TARGET_ARCH_x86
 #define SP_IN_ORDER
-#endif
+#define sp_unlock(p, v) SP_RELEASE(*(p), v)
+#else
 /* a full exchange: BPF has no store with release order */
 #define sp_unlock(p, v) ((void)__sync_lock_test_and_set((p), (v)))
+#endif
 #define SP_CALLBACK __attribute__((noinline))
 #define sp_repeat(n, f, arg) ((void)bpf_loop((n), (f), (arg), 0))
 #define sp_relax(n) ((void)(n))

@@ -16,6 +16,8 @@
 
 #define SP_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define SP_WRITE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+#define SP_ACQUIRE(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define SP_RELEASE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 
 #define SP_OPAQUE(x) ((void)(x))
 
@@ -82,7 +84,7 @@ SP_INLINE sp_u32 sp_fetch_add(sp_u32 *p, sp_u32 n)
 }
 #endif
 
-#ifdef __x86_64__
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define SP_IN_ORDER
 #endif
 

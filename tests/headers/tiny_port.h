@@ -11,6 +11,8 @@
 #define SP_CALLBACK __attribute__((unused, noinline))
 #define SP_READ(x) (*(const volatile __typeof__(x) *)&(x))
 #define SP_WRITE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+#define SP_ACQUIRE(x) SP_READ(x)
+#define SP_RELEASE(x, v) SP_WRITE(x, v)
 #define SP_OPAQUE(x) ((void)(x))
 #define SP_STEP(what, a, b) ((void)(what), (void)(a), (void)(b))
 

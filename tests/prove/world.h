@@ -22,6 +22,8 @@
 #define SP_CALLBACK __attribute__((unused))
 #define SP_READ(x) (x)
 #define SP_WRITE(x, v) ((x) = (v))
+#define SP_ACQUIRE(x) (x)
+#define SP_RELEASE(x, v) ((x) = (v))
 #define SP_OPAQUE(x) ((void)(x))
 #define SP_STEP(what, a, b) ((void)(what), (void)(a), (void)(b))
 #define SP_GUESS_UNFINISHED
