@@ -251,7 +251,8 @@ SP_INLINE int sp_fast_fits(struct sp_config *c, struct sp_state *s, struct sp_fl
 	const sp_u32 flags = SP_READ(f->flags);
 	const int from_initiator = ((flags & SP_FLOW_FROM_1) != 0) == p->dir;
 
-	if (SP_ACQUIRE(f->phase) != phase || !sp_key_equal(&f->key, &p->key) || f->generation != p->generation)
+	/* in no order: who fills a way without its lock comes to a first phase, never to one of these (table.h) */
+	if (SP_READ(f->phase) != phase || !sp_key_equal(&f->key, &p->key) || f->generation != p->generation)
 		return 0;
 	if ((flags & (SP_FLOW_ANSWERED | SP_FLOW_KILLED | SP_FLOW_IDLE)) != SP_FLOW_ANSWERED ||
 	    sp_is_overdue(c, s, phase, (sp_s64)(p->now_ns - f->seen_ns)))
