@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The native engine from several threads, built with ThreadSanitizer: it must find nothing, every packet that belongs must
- * pass, and the table must be in order afterwards.
+ * The native engine from several threads, with ThreadSanitizer, which must find nothing, and without: every packet that
+ * belongs must pass, and the table must be in order afterwards.
  */
 #include <stdio.h>
 #include <stdlib.h>
