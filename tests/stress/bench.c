@@ -13,6 +13,7 @@
 
 #define RETRIES 2000
 #define SHOWN 10
+#define SPINS 20000
 
 static int passed, failed, skipped, complaints;
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -115,6 +116,22 @@ struct sp_flow *find_flow(struct sp_engine *e, sp_u8 proto, sp_u32 john, sp_u32 
 	return at ? &e->t.flows[at - 1] : NULL;
 }
 
+int find_cpus(int cpu[2])
+{
+	cpu_set_t set;
+	int n = 0;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 0;
+	for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
+		if (CPU_ISSET((size_t)i, &set))
+			cpu[n++] = i;
+	if (n == 1)
+		cpu[1] = cpu[0];
+	return n;
+}
+
 /* ---- threads ------------------------------------------------------------------------------------------------------ */
 
 struct start {
@@ -157,6 +174,22 @@ void run_threads(struct bench *b, void *work, void (*fn)(struct worker *w), int 
 	}
 	while (n--)
 		pthread_join(id[n], NULL);
+}
+
+int meet(struct worker *w, struct meeting *m, int (*last)(struct worker *w))
+{
+	const sp_u32 round = __atomic_load_n(&m->round, __ATOMIC_RELAXED);
+
+	if (__atomic_add_fetch(&m->arrived, 1, __ATOMIC_RELAXED) == m->senders) {
+		if (last && !last(w))
+			__atomic_store_n(&m->stop, 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->arrived, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&m->round, round + 1, __ATOMIC_RELAXED);
+	}
+	for (int n = 0; __atomic_load_n(&m->round, __ATOMIC_RELAXED) == round; n++)
+		if (n > SPINS)
+			sched_yield();
+	return !__atomic_load_n(&m->stop, __ATOMIC_RELAXED);
 }
 
 /* ---- results ------------------------------------------------------------------------------------------------------ */

@@ -4,11 +4,9 @@
  * of one that was closed, of one that has expired, of one that the tool has ended. Whatever the order, all of them pass and
  * there is one entry, which has counted them all.
  *
- * The threads meet at a barrier of relaxed atomics, which does not order them for ThreadSanitizer, and leave it a random
- * moment apart, so that every instant of the one meets every instant of the other.
+ * The threads leave where they meet a random moment apart, so that every instant of the one meets every instant of the
+ * other.
  */
-#include <sched.h>
-
 #include "stress.h"
 
 #define JOHN 0x0a000020u
@@ -17,32 +15,8 @@
 #define RST 0x04
 #define ACK 0x10
 #define SKEW 512 /* turns of an empty loop */
-#define SPINS 20000
 
 enum kind { NEW_KEY, EXPIRED = 6, ENDED = 7, KINDS = 8 }; /* all others: closed */
-
-struct collide_work {
-	sp_u32 arrived, round;
-	sp_u32 stop;
-};
-
-/* The last one to arrive does `last` (its result: go on) and lets all go. */
-static int meet(struct worker *w, int (*last)(struct worker *w, sp_u32 round))
-{
-	struct collide_work *work = w->work;
-	const sp_u32 round = __atomic_load_n(&work->round, __ATOMIC_RELAXED);
-
-	if (__atomic_add_fetch(&work->arrived, 1, __ATOMIC_RELAXED) == (sp_u32)w->b->threads) {
-		if (last && !last(w, round / 2))
-			__atomic_store_n(&work->stop, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&work->arrived, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&work->round, round + 1, __ATOMIC_RELAXED);
-	}
-	for (int n = 0; __atomic_load_n(&work->round, __ATOMIC_RELAXED) == round; n++)
-		if (n > SPINS)
-			sched_yield();
-	return !__atomic_load_n(&work->stop, __ATOMIC_RELAXED);
-}
 
 static void segment(struct sp_craft *c, sp_u32 round, int from_john)
 {
@@ -63,8 +37,9 @@ static __attribute__((no_sanitize("thread"))) void end_it(struct sp_flow *f)
 }
 
 /* Everybody has sent: is there one entry, and has it counted all? Then it goes, in the way of the next round. */
-static int look(struct worker *w, sp_u32 round)
+static int look(struct worker *w)
 {
+	const sp_u32 round = ((struct meeting *)w->work)->round / 2;
 	struct bench *b = w->b;
 	const sp_u32 waiting = __atomic_load_n(&b->e->t.state->count[SP_CLASS_UNANSWERED], __ATOMIC_RELAXED);
 	int end;
@@ -104,22 +79,22 @@ static int look(struct worker *w, sp_u32 round)
 static void collide_worker(struct worker *w)
 {
 	do {
-		const sp_u32 round = __atomic_load_n(&((struct collide_work *)w->work)->round, __ATOMIC_RELAXED) / 2;
+		const sp_u32 round = __atomic_load_n(&((struct meeting *)w->work)->round, __ATOMIC_RELAXED) / 2;
 		const sp_u32 skew = random_next(w) % SKEW;
 		struct sp_craft c;
 
 		segment(&c, round, 1);
-		if (!meet(w, NULL))
+		if (!meet(w, w->work, NULL))
 			break;
 		for (volatile sp_u32 n = 0; n < skew; n++)
 			;
 		must_pass(w, 1, &c, "a SYN");
-	} while (meet(w, look));
+	} while (meet(w, w->work, look));
 }
 
 void collide(struct bench *b, int ms)
 {
-	struct collide_work work = { 0 };
+	struct meeting work = { .senders = (sp_u32)b->threads };
 
 	run_threads(b, &work, collide_worker, ms);
 }

@@ -5,7 +5,6 @@
  * source that leaves is an address of ours, and an answer to it reaches a host and port that spoke, or nobody.
  */
 #include <arpa/inet.h>
-#include <string.h>
 
 #include "stress.h"
 
@@ -20,56 +19,6 @@ struct nat_work {
 	sp_u64 out, answered, hairpins, ended; /* atomic */
 };
 
-struct flight {
-	sp_u8 frame[14 + SP_CRAFT_MAX], out[14 + SP_CRAFT_MAX];
-	sp_u32 len;
-};
-
-static void begin(struct flight *f, const struct sp_craft *c)
-{
-	static const sp_u8 ethernet[14] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0 };
-
-	memcpy(f->frame, ethernet, sizeof(ethernet));
-	f->len = 14 + (sp_u32)sp_craft(c, f->frame + 14);
-}
-
-/* Through one hook; what it rewrites is the frame of the next. */
-static int pass(struct worker *w, struct flight *f, sp_u8 zone, sp_u8 hook, sp_u8 zone_from)
-{
-	struct sp_engine_packet p = { .data = f->frame, .len = f->len, .zone = zone, .hook = hook, .out = f->out,
-				      .forwarded = hook == SP_HOOK_EGRESS, .zone_from = zone_from,
-				      .now_ns = __atomic_load_n(&w->b->now_ns, __ATOMIC_RELAXED) };
-	struct sp_engine_result r = { 0 };
-
-	w->b->judge(w->b, w->thread, &p, &r);
-	__atomic_fetch_add(&w->b->packets, 1, __ATOMIC_RELAXED);
-	if (r.rewritten)
-		memcpy(f->frame, f->out, f->len);
-	return r.verdict == SP_PASS;
-}
-
-static sp_u32 addr_of(const struct flight *f, int dst)
-{
-	sp_u32 a;
-
-	memcpy(&a, f->frame + 14 + (dst ? 16 : 12), 4);
-	return ntohl(a);
-}
-
-static sp_u16 port_of(const struct flight *f, int dst)
-{
-	sp_u16 n;
-
-	memcpy(&n, f->frame + 14 + 20 + (dst ? 2 : 0), 2);
-	return ntohs(n);
-}
-
-static void wrong(struct worker *w, const char *what, const struct flight *f)
-{
-	__atomic_fetch_add(&w->b->failures, 1, __ATOMIC_RELAXED);
-	complain("%s: %s: %08x:%u -> %08x:%u", w->b->name, what, addr_of(f, 0), port_of(f, 0), addr_of(f, 1), port_of(f, 1));
-}
-
 /* One of the many inside speaks to a server; then the answer, and a neighbour's packet, go to its outside port. */
 static void speak(struct worker *w, struct nat_work *work)
 {
@@ -81,37 +30,38 @@ static void speak(struct worker *w, struct nat_work *work)
 	sp_u16 known;
 
 	craft_ends(&c, 1, john, server, port, 53);
-	begin(&f, &c);
-	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) ||
-	    !pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE))
+	flight_begin(&f, &c);
+	if (!flight_pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) ||
+	    !flight_pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE))
 		return;
-	known = port_of(&f, 0);
-	if (addr_of(&f, 0) != ME || addr_of(&f, 1) != server || port_of(&f, 1) != 53 || (known ^ port) & 1 || known < 1024)
-		wrong(w, "it left as", &f);
+	known = flight_port(&f, 0);
+	if (flight_addr(&f, 0) != ME || flight_addr(&f, 1) != server || flight_port(&f, 1) != 53 || (known ^ port) & 1 ||
+	    known < 1024)
+		flight_wrong(w, "it left as", &f);
 	__atomic_fetch_add(&work->out, 1, __ATOMIC_RELAXED);
 	craft_ends(&c, 0, ME, server, known, 53);
-	begin(&f, &c);
-	if (pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_INGRESS, 0)) {
+	flight_begin(&f, &c);
+	if (flight_pass(w, &f, SP_ZONE_OUTSIDE, SP_HOOK_INGRESS, 0)) {
 		/* it may have gone meanwhile, and somebody else has the port: but that one spoke to this server, too */
-		if (port_of(&f, 1) < 2000 || port_of(&f, 1) >= 2000 + PORTS || addr_of(&f, 1) - JOHN > SOURCES)
-			wrong(w, "an answer came as", &f);
-		if (addr_of(&f, 1) == john && port_of(&f, 1) == port)
+		if (flight_port(&f, 1) < 2000 || flight_port(&f, 1) >= 2000 + PORTS || flight_addr(&f, 1) - JOHN > SOURCES)
+			flight_wrong(w, "an answer came as", &f);
+		if (flight_addr(&f, 1) == john && flight_port(&f, 1) == port)
 			__atomic_fetch_add(&work->answered, 1, __ATOMIC_RELAXED);
 	}
 	if (random_next(w) % 4)
 		return;
 	craft_ends(&c, 1, mary, ME, (sp_u16)(3000 + port), known);
-	begin(&f, &c);
-	if (!pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) || addr_of(&f, 1) == ME)
+	flight_begin(&f, &c);
+	if (!flight_pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_INGRESS, 0) || flight_addr(&f, 1) == ME)
 		return; /* nobody has the port any more */
-	if (pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE)) {
+	if (flight_pass(w, &f, SP_ZONE_INSIDE, SP_HOOK_EGRESS, SP_ZONE_INSIDE)) {
 		/* ended between its two hooks it is like any other between two inside; that must be rare */
-		if (addr_of(&f, 0) == mary) {
+		if (flight_addr(&f, 0) == mary) {
 			__atomic_fetch_add(&work->ended, 1, __ATOMIC_RELAXED);
 			return;
 		}
-		if (addr_of(&f, 0) != ME || addr_of(&f, 1) - JOHN > SOURCES)
-			wrong(w, "hairpin came as", &f);
+		if (flight_addr(&f, 0) != ME || flight_addr(&f, 1) - JOHN > SOURCES)
+			flight_wrong(w, "hairpin came as", &f);
 		__atomic_fetch_add(&work->hairpins, 1, __ATOMIC_RELAXED);
 	}
 }

@@ -3,6 +3,7 @@
  * The native engine from several threads, with ThreadSanitizer, which must find nothing, and without: every packet that
  * belongs must pass, and the table must be in order afterwards.
  */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,24 @@ static void judge_batch(struct bench *b, int thread, const struct sp_engine_pack
 	*out = r[BEFORE];
 }
 
+static int translate(struct bench *b, sp_u32 me, const char *policy)
+{
+	struct sp_image image;
+	int rc = stress_image(policy, &image);
+
+	if (!rc)
+		b->e->images[b->e->t.config->generation % SP_IMAGE_SLOTS] = image.v;
+	b->e->side.inside4_net = htonl(0x0a000000);
+	b->e->side.inside4_mask = htonl(0xff000000);
+	if (!rc)
+		rc = sp_engine_nat(b->e, 1);
+	if (!rc) {
+		b->e->t.nat->slot[0] = (struct sp_nat_slot){ htonl(me), 0, SP_SLOT_MAPS };
+		b->e->t.nat->used = 1;
+	}
+	return rc;
+}
+
 static void show_reasons(struct bench *b)
 {
 	printf("      ");
@@ -83,10 +102,13 @@ static void run(const struct part *part, int ms)
 	b->e = sp_engine_new(part->capacity, part->john_inside ? SP_CONFIG_GATEWAY : 0, secret);
 	b->judge = part->judge ? part->judge : judge;
 	b->threads = part->threads;
+	b->translate = translate;
 	b->john_inside = part->john_inside;
 	b->now_ns = STRESS_BASE_NS;
 	for (int i = 0; i < STRESS_THREADS; i++)
 		b->cpu[i] = -1;
+	if (part->run == begin_at_once)
+		find_cpus(b->cpu);
 	part->run(b, part->run == collide ? 2 * ms : ms); /* it looks for the narrowest of windows */
 	show_reasons(b);
 	rest = check_rest(b);
@@ -95,10 +117,13 @@ static void run(const struct part *part, int ms)
 	       "%s, %d threads: %llu packets, %llu lives, %llu judged again because busy; %llu failures, "
 	       "%d violations at rest, %d after 25 hours",
 	       part->name, part->threads, b->packets, b->lives, b->retries, b->failures, rest, empty);
+	for (int i = 0; i < SP_IMAGE_SLOTS; i++)
+		free(b->e->images[i]);
 	sp_engine_free(b->e);
 	free(b);
 }
 
+/* usage: stress-... [MILLISECONDS [WORDS]]: only parts in whose name those words are */
 int main(int argc, char **argv)
 {
 	static const struct part parts[] = {
@@ -110,6 +135,8 @@ int main(int argc, char **argv)
 		{ "native: nearly full, a table of two sets", churn_near_full, 56, 3, 0, NULL },
 		{ "native: translation", nat_churn, 1120, 3, 1, NULL },
 		{ "native: translation, nearly full", nat_churn, 280, 3, 1, NULL },
+		{ "native: translated beginnings from both at once", begin_at_once, 560, 3, 1, NULL },
+		{ "native: the same, a table of four sets", begin_at_once, 112, 3, 1, NULL },
 		{ "batches: the same connections, John is inside", tcp_same, 1120, 3, 1, judge_batch },
 		{ "batches: one beginning from all threads at once", collide, 1120, 2, 1, judge_batch },
 		{ "batches: nearly full", churn_near_full, 1120, 2, 1, judge_batch },
@@ -118,6 +145,7 @@ int main(int argc, char **argv)
 	const int ms = argc > 1 ? atoi(argv[1]) : 2000;
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		run(&parts[i], ms);
+		if (argc < 3 || strstr(parts[i].name, argv[2]))
+			run(&parts[i], ms);
 	return result_end();
 }
