@@ -113,15 +113,18 @@ SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
 	return (int)best_way + 1;
 }
 
-/* Writes a fresh conversation for p, and its first packet. phase and the tracker's fields come from the caller. */
-SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
+/*
+ * Writes a fresh conversation for p, and its first packet. phase and the tracker's fields come from the caller. alias: it
+ * has that one already (index + 1), and is never seen without: it would be swept.
+ */
+SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p, sp_u32 alias)
 {
 	sp_u64 *to = (sp_u64 *)&f->key;
 	const sp_u64 *from = (const sp_u64 *)&p->key;
 
 	for (int i = 0; i < 5; i++)
 		SP_WRITE(to[i], from[i]);
-	SP_WRITE(f->flags, (sp_u8)((p->dir ? SP_FLOW_FROM_1 : 0) | p->order_flags));
+	SP_WRITE(f->flags, (sp_u8)((p->dir ? SP_FLOW_FROM_1 : 0) | (alias ? SP_FLOW_TRANSLATED : 0) | p->order_flags));
 	f->ends = 0;
 	f->wscale = SP_WSCALE_NONE << 4 | SP_WSCALE_NONE;
 	SP_WRITE(f->seen_ns, p->now_ns);
@@ -136,7 +139,7 @@ SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p)
 	f->packets[0] = p->dir ? 0 : p->segs;
 	f->packets[1] = p->dir ? p->segs : 0;
 	f->packets_high[0] = f->packets_high[1] = 0;
-	SP_WRITE(f->born_s, sp_seconds(p->now_ns));
+	SP_WRITE(f->born_s, alias ? alias : sp_seconds(p->now_ns));
 }
 
 /*
@@ -257,7 +260,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 		sp_alias_fill(f, p);
 		p->via = at + 1;
 	} else {
-		sp_flow_fill(f, p);
+		sp_flow_fill(f, p, 0);
 		sp_flow_placed(at, p);
 		sp_begin(f, p);
 		p->flow = at + 1;

@@ -59,18 +59,13 @@ SP_INLINE void sp_begin(struct sp_flow *f, struct sp_pkt *p)
 SP_INLINE void sp_restart(struct sp_config *c, struct sp_state *s, struct sp_flow *f, struct sp_pkt *p)
 {
 	const sp_u32 alias = f->flags & SP_FLOW_TRANSLATED ? f->alias : 0;
+	struct sp_alias *a = sp_alias_at(alias - 1);
 
 	/* counts belong to the new initiator: leave the old one's first */
 	sp_flow_recount(c, s, f, f->phase, SP_PHASE_FREE);
-	sp_flow_fill(f, p);
-	if (alias) {
-		struct sp_alias *a = sp_alias_at(alias - 1);
-
-		if (a)
-			a->born_s = f->born_s;
-		f->alias = alias;
-		SP_WRITE(f->flags, f->flags | SP_FLOW_TRANSLATED);
-	}
+	sp_flow_fill(f, p, alias);
+	if (a)
+		a->born_s = sp_seconds(p->now_ns);
 	sp_recount(c, s, &p->key.addr[p->dir & 1], p->key.family, SP_PHASE_FREE, sp_first_phase(p));
 	sp_begin(f, p);
 	p->event = SP_EVENT_NEW;
