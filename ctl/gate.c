@@ -67,11 +67,14 @@ static int has_type(void)
 	return fd >= 0 ? 1 : is_lack(-errno) ? 0 : -errno;
 }
 
+/* The map that is pinned, if there is one: -EPROTO when it is none that these programs could work on. */
 static int reuse_pin(struct bpf_map *map, const char *dir)
 {
 	int fd SP_CLEANUP(sp_close_fd) = sp_pins_open(dir, bpf_map__name(map));
 
-	return fd < 0 ? 0 : bpf_map__reuse_fd(map, fd);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	return sp_load_is_like(map, fd, 0) ? bpf_map__reuse_fd(map, fd) : -EPROTO;
 }
 
 /* On the maps of the other programs, and its own if they are pinned in dir (NULL: not). */

@@ -7,12 +7,26 @@
 
 #include "internal.h"
 
+/* What is copied from and to it must fit: of other sizes it is another version's. */
+static int open_map(const char *dir, const char *name, size_t key, size_t value)
+{
+	int fd = sp_pins_open(dir, name);
+	struct bpf_map_info info = { 0 };
+	sp_u32 len = sizeof(info);
+
+	if (fd < 0 || (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == key && info.value_size == value))
+		return fd;
+	sp_close_fd(&fd);
+	return -EPROTO;
+}
+
 int sp_guard_open(struct sp_guard *g, const char *dir, struct sp_err *err)
 {
-	*g = (struct sp_guard){ .fd_ifaces = sp_pins_open(dir, "sp_ifaces"), .fd_names = sp_pins_open(dir, "sp_gate"),
-				.fd_whole = sp_pins_open(dir, "sp_whole"), .fd_in = sp_pins_open(dir, "sp_tc_in"),
-				.fd_out = sp_pins_open(dir, "sp_tc_out"), .fd_xdp = sp_pins_open(dir, "sp_xdp_in"),
-				.fd_reject = sp_pins_open(dir, "sp_tc_reject") };
+	*g = (struct sp_guard){ .fd_ifaces = open_map(dir, "sp_ifaces", sizeof(sp_u32), sizeof(struct sp_iface)),
+				.fd_names = open_map(dir, "sp_gate", sizeof(struct sp_gate_name), sizeof(struct sp_gate)),
+				.fd_whole = open_map(dir, "sp_whole", sizeof(sp_u32), sizeof(struct sp_whole)),
+				.fd_in = sp_pins_open(dir, "sp_tc_in"), .fd_out = sp_pins_open(dir, "sp_tc_out"),
+				.fd_xdp = sp_pins_open(dir, "sp_xdp_in"), .fd_reject = sp_pins_open(dir, "sp_tc_reject") };
 	if (g->fd_ifaces < 0 || g->fd_in < 0 || g->fd_out < 0 || g->fd_reject < 0 || (g->fd_xdp < 0 && g->fd_xdp != -ENOENT))
 		return sp_err_set(err, -EIO, "can not open the programs in %s; 'sally up --replace' puts others there", dir);
 	return 0;

@@ -188,6 +188,8 @@ sp_u32 sp_load_pinned_id(const char *dir, const char *name); /* the kernel's num
 /* A map that only the program at XDP has: no pin but that program's holds it. Its descriptor, or a negative errno. */
 int sp_load_open_of_xdp(const char *dir, const char *name);
 int sp_load_is_pinned(const struct sp_loaded *l, const char *dir); /* 1: the same programs */
+/* Has that map the type, keys, values and flags that `map` is to have, and (unless of_any_size) as many elements? */
+int sp_load_is_like(const struct bpf_map *map, int fd, int of_any_size);
 void sp_load_free(struct sp_loaded *l);
 int sp_load_map_fd(const struct sp_loaded *l, const char *name);
 int sp_load_prog_fd(const struct sp_loaded *l, const char *name); /* -1: there is none */

@@ -108,8 +108,7 @@ static int explain_load(int rc, const struct sp_config *config, struct sp_err *e
 			  "%s%s%s; -v shows more", strerror(-rc), *said ? ": " : "", said);
 }
 
-/* Is that map what ours would be? What the table's size decides may be of any size. */
-static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_config *config)
+int sp_load_is_like(const struct bpf_map *map, int fd, int of_any_size)
 {
 	struct bpf_map_info info = { 0 };
 	sp_u32 len = sizeof(info);
@@ -117,7 +116,13 @@ static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_confi
 	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == bpf_map__type(map) &&
 	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
 	       info.map_flags == bpf_map__map_flags(map) &&
-	       (map_elements(bpf_map__name(map), config, 0) || info.max_entries == bpf_map__max_entries(map));
+	       (of_any_size || info.max_entries == bpf_map__max_entries(map));
+}
+
+/* Is that map what ours would be? What the table's size decides may be of any size. */
+static int is_like_ours(const struct bpf_map *map, int fd, const struct sp_config *config)
+{
+	return sp_load_is_like(map, fd, map_elements(bpf_map__name(map), config, 0) != 0);
 }
 
 int sp_load_open_of_xdp(const char *dir, const char *name)

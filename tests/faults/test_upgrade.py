@@ -14,7 +14,7 @@ import signal
 import pytest
 
 from lab import SALLY, Lab, wait_for
-from witness import BASE, OTHER, POOR, SECOND, WIDER, Talkers, Witness, lock_of, one_line, programs, run, tables
+from witness import BASE, BPFTOOL, OTHER, POOR, SECOND, WIDER, Talkers, Witness, lock_of, one_line, programs, run, tables
 
 
 @pytest.fixture(params=[("host", "tc"), ("gateway", "xdp")], ids="-".join)
@@ -115,6 +115,34 @@ def test_tables_of_another_layout(guarded):
     assert run(lab.fw, OTHER, "up", "--no-daemon", "--mode", lab.mode).returncode == 0
     assert run(lab.fw, SALLY, "up", "--no-daemon").returncode == 4
     assert run(lab.fw, SALLY, "down").returncode == 0
+
+
+@pytest.mark.parametrize("pin, sort", [
+    ("sp_gate", ["type", "hash", "key", "16", "value", "24", "entries", "256"]),
+    ("sp_gate", ["type", "hash", "key", "16", "value", "64", "entries", "512"]),
+    ("sp_whole", ["type", "array", "key", "4", "value", "2048", "entries", "1"]),
+    ("sp_whole", ["type", "hash", "key", "4", "value", "1024", "entries", "1"]),
+], ids=["sp_gate-fewer", "sp_gate-larger", "sp_whole-larger", "sp_whole-hash"])
+def test_a_gate_of_another_layout(tmp_path, pin, sort):
+    """What the gate of the build before remembers has other sizes or another type: it is told, and nothing is touched."""
+    lab = Lab("host")
+    try:
+        lab.sally.up("--mode", "tc")
+        place = next(name for name in os.listdir(BASE) if name.split("-")[1] == str(os.stat(lab.fw.path).st_ino))
+        path = os.path.join(BASE, place, pin)
+        assert os.path.exists(path), "a kernel with the gate (Linux 6.4)"
+        before = programs(lab.fw)
+        os.unlink(path)
+        lab.fw.run(BPFTOOL, "map", "create", path, *sort, "name", pin)
+        for program in (SECOND, SALLY):
+            done = run(lab.fw, program, "up", "--no-daemon")
+            assert one_line(done) and "a version with other tables" in done.stderr and "--replace" in done.stderr, done
+            assert programs(lab.fw) == before
+        done = run(lab.fw, SECOND, "up", "--no-daemon", "--replace", "--flows", "5000")
+        assert done.returncode == 0, done
+        assert run(lab.fw, SECOND, "up", "--no-daemon").returncode == 4
+    finally:
+        lab.close()
 
 
 def replace(lab, program, *words):
