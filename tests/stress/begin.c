@@ -32,6 +32,7 @@
 #define PORTS 4000u
 #define OWN_PORT 20000u /* of the packets by which a thread makes precedents */
 #define AGAIN 67 /* rounds: the time that aliases have to be taken on has passed meanwhile */
+#define FEW_ROUNDS 512 /* so long few wait for an answer, then so long many */
 #define SKEW 512 /* turns of an empty loop */
 #define SYN 0x02
 #define RST 0x04
@@ -420,6 +421,12 @@ static int look(struct worker *w)
 	return now_ms() < w->b->deadline_ms && __atomic_load_n(&w->b->failures, __ATOMIC_RELAXED) < 5;
 }
 
+/* Few wait at one time, and most begin as they came; many at another, and who begins is weighed. */
+static sp_u32 answered_of_16(sp_u32 round, sp_u8 proto)
+{
+	return round / FEW_ROUNDS % 2 ? (proto == 17 ? 4 : 8) : 15;
+}
+
 static void begin_worker(struct worker *w)
 {
 	struct begin_work *work = w->work;
@@ -441,7 +448,7 @@ static void begin_worker(struct worker *w)
 		SP_WRITE(work->sent[w->thread], (sp_u32)s.passed | (sp_u32)s.left << 1 | (sp_u32)s.known << 16);
 		if (!meet(w, &work->meeting, look))
 			break;
-		if (s.left && random_next(w) % 4 < (s.talk.proto == 17 ? 1 : 2))
+		if (s.left && random_next(w) % 16 < answered_of_16(this_round(work), s.talk.proto))
 			answer(w, &s);
 	}
 }
