@@ -8,13 +8,13 @@ interfaces have numbers that share one place among what is remembered.
 import ctypes
 import mmap
 import os
-import platform
 import socket
 import struct
 import time
 
 import pytest
 
+from bpf import LOOKUP, OBJ_GET, UPDATE, bpf
 from conftest import need_lab
 from lab import Lab
 
@@ -24,15 +24,6 @@ IFACE = 16  # bytes of struct sp_iface
 EXPRESS, MAC = 7, 10  # where they are; the zone comes first
 GENERATION = 40  # where it is in struct sp_config
 TICK_S = 0.05  # more than one of any kernel's clock, which is 1 to 10 ms
-BPF, LOOKUP, UPDATE, OBJ_GET = {"x86_64": 321, "aarch64": 280}.get(platform.machine()), 1, 2, 7
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def bpf(command, attr):
-    size = len(attr)
-    got = _libc.syscall(BPF, command, ctypes.create_string_buffer(attr, size), size)
-    assert got >= 0, os.strerror(ctypes.get_errno())
-    return got
 
 
 class Table:
