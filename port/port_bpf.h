@@ -514,6 +514,8 @@ SP_INLINE int sp_is_mine(sp_dev *dev, struct sp_pkt *p)
 	return sp_test_mode || sp_route(dev, p, SP_ROUTE_NEW4) <= 0;
 }
 
+#include "listens_bpf.h"
+
 /* Does a socket of this machine have that port (host order), against p's destination? Asked where p leaves. */
 SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 {
@@ -525,6 +527,10 @@ SP_INLINE int sp_listens(sp_dev *dev, struct sp_pkt *p, sp_u32 port)
 
 		return t && sp_side_listens(t, port);
 	}
+#ifdef SP_XDP
+	if (p->key.proto != SP_PROTO_TCP && sp_udp_tells() && sp_udp_none(dev, port))
+		return 0;
+#endif
 	tuple.ipv4.saddr = p->dst.w32[0];
 	tuple.ipv4.sport = p->dport.raw;
 	tuple.ipv4.daddr = p->new4;
