@@ -85,9 +85,12 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	/* with many that wait the pipeline says who may begin: while a flood lasts, nobody else looks at a SYN */
 	if (sp_is_first_syn(p) && !sp_waiting_few(c, s, p))
 		return SP_FAST_NOT;
-	p->other_at = 0;
-	if (g->begins && sp_fast_begins(p) && sp_routes_tell())
-		fresh = !(g->begins & SP_BEGINS_TWICE) || !sp_precedent_soon(p, ctx->ingress_ifindex);
+	p->other_set = 0;
+	if (g->begins && sp_fast_begins(p) && sp_routes_tell()) {
+		fresh = 1;
+		if (g->begins & SP_BEGINS_TWICE)
+			sp_precedent_soon(p, ctx->ingress_ifindex);
+	}
 	g->begins = 0;
 	f = sp_fast_find(c, s, p, fresh);
 	if (!f)
@@ -228,15 +231,16 @@ SP_GLOBAL int sp_fast_may_begin(struct xdp_md *ctx)
 }
 
 /* The second: it gets its place in the table. 0: it can not get what it needs, the pipeline says why. */
-SP_INLINE int sp_fast_insert(void)
+SP_INLINE int sp_fast_insert(struct xdp_md *ctx)
 {
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
-	struct sp_precedent *q;
+	struct sp_precedent *q = p ? sp_precedent_at(p) : NULL;
 
-	if (!p || sp_flow_insert(p) != SP_R_NONE)
+	if (!q)
 		return 0;
-	q = sp_precedent_at(p);
-	return q && (p->nat != SP_NAT_DST || !sp_nat_begin(p, q->slot));
+	if (q->slot && sp_nat_at_once(ctx, p, q->slot))
+		return 1;
+	return sp_flow_insert(p) == SP_R_NONE && (p->nat != SP_NAT_DST || !sp_nat_begin(p, q->slot));
 }
 
 /* The third: it leaves. What XDP has to do with it. */
@@ -258,8 +262,8 @@ SP_GLOBAL int sp_fast_begun(struct xdp_md *ctx)
 	hop.zone = p->zone_out;
 	__builtin_memcpy(hop.macs, p->macs, sizeof(hop.macs));
 	sp_express_leaves(p, hop.ifindex, hop.zone);
-	/* who comes from the outside keeps his address; nobody else has an alias yet (sp_express_known()) */
-	if (p->nat != SP_NAT_DST && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) &&
+	/* who comes from the outside keeps his address; if there is no alias yet, there is none (sp_express_known()) */
+	if (!p->nat && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) &&
 	    !g->nat_off && sp_nat_get()) {
 		if (!q->slot)
 			q->slot = (sp_u16)sp_nat_choose(p);
@@ -347,7 +351,7 @@ int sp_xdp_in(struct xdp_md *ctx)
 	sp_u32 reason;
 
 	if (done == SP_FAST_NEW)
-		done = sp_fast_may_begin(ctx) && sp_fast_insert() ? sp_fast_begun(ctx) : SP_FAST_NOT;
+		done = sp_fast_may_begin(ctx) && sp_fast_insert(ctx) ? sp_fast_begun(ctx) : SP_FAST_NOT;
 	if (done == SP_FAST_TRACK) {
 		reason = (sp_u32)sp_fast_track(ctx);
 		done = reason ? sp_fast_follow(ctx, reason) : SP_FAST_NOT;

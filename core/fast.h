@@ -170,8 +170,8 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
 	if (!fresh)
 		sp_flow_soon(at);
-	if (p->other_at)
-		sp_entry_soon(p->other_at - 1);
+	if (p->other_set)
+		sp_set_soon(p->other_set - 1);
 	p->searched = sp_searched(where.set[0]);
 	p->flow = 0;
 	if (!fresh) {
@@ -180,9 +180,9 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 			p->flow = at + 1;
 	}
 	if (!p->flow)
-		p->flow = sp_set_find(where.set[0], where.tag, p);
+		p->flow = sp_set_find(where.set[0], where.tag, &p->key);
 	if (!p->flow)
-		p->flow = sp_set_find(where.set[1], where.tag, p);
+		p->flow = sp_set_find(where.set[1], where.tag, &p->key);
 	if (!p->flow)
 		return SP_NULL;
 	f = sp_flow_at(p->flow - 1);

@@ -142,6 +142,29 @@ SP_INLINE void sp_flow_fill(struct sp_flow *f, const struct sp_pkt *p, sp_u32 al
 	SP_WRITE(f->born_s, alias ? alias : sp_seconds(p->now_ns));
 }
 
+/* The owner of a claimed way gives it back. */
+SP_INLINE void sp_way_return(sp_u32 b, int way)
+{
+	sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, SP_TAG_EMPTY);
+}
+
+/* Claims an empty way of either set, in *b: way + 1, or 0. */
+SP_INLINE int sp_way_claim(const struct sp_place *where, sp_u32 *b)
+{
+	const int room = sp_set_room(where->set[0]);
+	int way;
+
+	*b = where->set[0];
+	if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
+		*b = where->set[1];
+	way = sp_set_claim(*b, where->home);
+	if (!way) {
+		*b = where->set[0] ^ where->set[1] ^ *b;
+		way = sp_set_claim(*b, where->home);
+	}
+	return way;
+}
+
 /*
  * Finds a way for a new conversation (or alias) and claims it; b: the set. Returns way + 1, or 0 and the reason in *why.
  * *held: its lock is already held.
@@ -161,15 +184,7 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 		return 0;
 	}
 	if (!waiting_full) {
-		const int room = sp_set_room(where->set[0]);
-
-		if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
-			*b = where->set[1];
-		way = sp_set_claim(*b, where->home);
-		if (!way) {
-			*b = where->set[0] ^ where->set[1] ^ *b;
-			way = sp_set_claim(*b, where->home);
-		}
+		way = sp_way_claim(where, b);
 		if (way)
 			return way;
 	}
@@ -186,12 +201,12 @@ SP_INLINE int sp_find_way(struct sp_config *c, struct sp_state *s, struct sp_pkt
 	return way;
 }
 
-/* Writes a fresh alias for p, under the key that it has now. */
+/* Writes a fresh alias for p, with its other key. */
 SP_INLINE void sp_alias_fill(struct sp_flow *f, struct sp_pkt *p)
 {
 	struct sp_alias *a = (struct sp_alias *)f;
 	sp_u64 *to = (sp_u64 *)&f->key;
-	const sp_u64 *from = (const sp_u64 *)&p->key;
+	const sp_u64 *from = (const sp_u64 *)&p->other;
 
 	for (int i = 0; i < 5; i++)
 		SP_WRITE(to[i], from[i]);
@@ -200,14 +215,15 @@ SP_INLINE void sp_alias_fill(struct sp_flow *f, struct sp_pkt *p)
 	SP_WRITE(a->made_ns, p->now_ns);
 	SP_WRITE(a->flow, p->flow);
 	SP_WRITE(a->other, 0);
+	a->born_s = sp_seconds(p->now_ns);
 	a->port = p->port_at;
 	a->slot = p->slot;
 	SP_RELEASE(a->phase, SP_PHASE_ALIAS);
 }
 
 /*
- * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow. With p->slot: as an alias of
- * conversation p->flow, and sets p->via.
+ * Inserts p->key as a new conversation, or finds that another CPU was quicker. Sets p->flow. With p->slot: p->other as an
+ * alias of conversation p->flow, and sets p->via.
  * Holds no lock when it returns:
  * SP_R_NONE: inserted; SP_R_CONTINUES: it was there already; else the reason for a drop.
  */
@@ -219,21 +235,25 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	struct sp_flow *f;
 	struct sp_set *set;
 	int held = 0, way = 0, why = SP_R_TABLE_FULL;
+	const struct sp_key *key;
 	sp_u32 b = 0, at;
+	sp_u64 hash;
 
 	if (!p || !c || !s)
 		return SP_R_TABLE_FULL;
-	sp_place(&where, p->hash, c->sets);
+	key = p->slot ? &p->other : &p->key;
+	hash = p->slot ? p->other_hash : p->hash;
+	sp_place(&where, hash, c->sets);
 	if (p->slot)
 		sp_flow_soon(where.set[0] * SP_WAYS + where.home); /* an alias: not yet looked for */
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;
-	at = SP_READ(set->lock) == p->searched ? 0 : sp_flow_find(p);
+	at = !p->slot && SP_READ(set->lock) == p->searched ? 0 : sp_key_find(key, hash);
 	if (at) {
 		/* if its predecessor has expired, it leaves, so that the key is never there twice */
 		sp_vacate(at - 1, p->now_ns);
-		at = sp_flow_find(p);
+		at = sp_key_find(key, hash);
 		if (at) {
 			if (p->slot)
 				p->via = at;
@@ -249,7 +269,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	at = b * SP_WAYS + (sp_u32)way - 1;
 	f = sp_flow_at(at);
 	if (!f || (!held && !sp_fill_begin(f, at))) {
-		sp_tag_swap(b, (sp_u32)way - 1, SP_TAG_CLAIMED, SP_TAG_EMPTY);
+		sp_way_return(b, way);
 		why = SP_R_BUSY;
 		goto out;
 	}
@@ -268,11 +288,92 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	sp_fill_end(f, held);
 	why = sp_tag_publish(b, (sp_u32)way - 1, where.tag) ? SP_R_NONE : SP_R_BUSY;
 out:
-	sp_place(&where, p->hash, c->sets); /* anew: kept all along, it takes clang-16 beyond the stack of Linux 6.1 */
+	sp_place(&where, hash, c->sets); /* anew: kept all along, it takes clang-16 beyond the stack of Linux 6.1 */
 	set = sp_set_at(where.set[0]);
 	if (set)
 		sp_unlock(&set->lock, SP_READ(set->lock) + 1);
 	return why;
+}
+
+/*
+ * Fills both ways of a pair, which nobody else knows yet: conversation `flow` of p, and its alias (index + 1 each). 0:
+ * somebody still holds the lock of what was there before.
+ */
+SP_GLOBAL int sp_pair_fill(struct sp_pkt *p, sp_u32 flow, sp_u32 alias)
+{
+	struct sp_flow *f = sp_flow_at(flow - 1), *a = sp_flow_at(alias - 1);
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+
+	if (!p || !c || !s || !f || !a || !sp_fill_begin(f, flow - 1))
+		return 0;
+	if (!sp_fill_begin(a, alias - 1)) {
+		sp_fill_end(f, 0);
+		return 0;
+	}
+	sp_recount(c, s, &p->key.addr[p->dir & 1], p->key.family, SP_PHASE_FREE, sp_first_phase(p));
+	sp_fetch_add(&s->count[SP_CLASS_ALIAS], 1);
+	p->flow = flow;
+	p->via = alias;
+	sp_flow_fill(f, p, alias);
+	sp_flow_placed(flow - 1, p);
+	sp_begin(f, p);
+	sp_alias_fill(a, p);
+	sp_fill_end(a, 0);
+	sp_fill_end(f, 0);
+	return 1;
+}
+
+/* The first set of either key is locked. 0: one of the two is there, or has no room. */
+SP_INLINE int sp_pair_place(struct sp_pkt *p, const struct sp_place *flow, const struct sp_place *alias)
+{
+	sp_u32 a = 0, b = 0;
+	int x, y;
+
+	x = sp_way_claim(flow, &a);
+	if (!x)
+		return 0;
+	y = sp_way_claim(alias, &b);
+	if (y && sp_pair_fill(p, a * SP_WAYS + (sp_u32)x, b * SP_WAYS + (sp_u32)y)) {
+		sp_tag_publish(a, (sp_u32)x - 1, flow->tag);
+		sp_tag_publish(b, (sp_u32)y - 1, alias->tag);
+		return 1;
+	}
+	if (y)
+		sp_way_return(b, y);
+	sp_way_return(a, x);
+	return 0;
+}
+
+/*
+ * Inserts p->key as a new conversation, and p->other as its alias, at once, if everything is plain: neither is there, both
+ * have room, few wait for an answer, and nobody else is at their sets. What locks memory comes first, and what is written
+ * is not read: so nobody waits for the memory of the two. Sets p->flow and p->via. 0: nothing has changed.
+ */
+SP_GLOBAL int sp_pair_insert(struct sp_pkt *p)
+{
+	struct sp_config *c = sp_config_get();
+	struct sp_state *s = sp_state_get();
+	struct sp_place flow, alias;
+	struct sp_set *first, *second;
+	int done = 0;
+
+	if (!p || !c || !s || !sp_waiting_few(c, s, p))
+		return 0;
+	sp_place(&flow, p->hash, c->sets);
+	sp_place(&alias, p->other_hash, c->sets);
+	first = sp_set_at(flow.set[0]);
+	second = sp_set_at(alias.set[0]);
+	if (!first || !second || !sp_lock_try_once(&first->lock))
+		return 0;
+	/* no waiting with a lock in hand: who has the second one may want the first */
+	if (sp_lock_try_once(&second->lock)) {
+		if ((SP_READ(first->lock) == p->searched || !sp_flow_find(p)) && !sp_key_find(&p->other, p->other_hash))
+			done = sp_pair_place(p, &flow, &alias);
+		sp_unlock(&second->lock, SP_READ(second->lock) + 1);
+	}
+	sp_unlock(&first->lock, SP_READ(first->lock) + 1);
+	return done;
 }
 
 #endif

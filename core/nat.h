@@ -53,14 +53,12 @@ SP_INLINE int sp_is_private4(sp_u32 raw)
 	return a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 || a >> 22 == 0x64400000 >> 22;
 }
 
-/* The hash of p->key, which may have been guessed. */
-SP_INLINE void sp_nat_hash(struct sp_config *c, struct sp_pkt *p)
+/* That is the other key of p's conversation, or may be. */
+SP_INLINE void sp_other_set(struct sp_config *c, struct sp_pkt *p, const struct sp_key *key)
 {
-	p->searched = 0;
-	if (p->other_at && sp_key_equal(&p->other, &p->key))
-		p->hash = p->other_hash;
-	else
-		p->hash = sp_key_hash(&p->key, c->secret);
+	p->other = *key;
+	p->other_hash = sp_key_hash(key, c->secret);
+	p->other_set = sp_first_set(p->other_hash, c->sets) + 1;
 }
 
 /* ---- aliases ---------------------------------------------------------------------------------------------------------- */
@@ -74,7 +72,7 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 
 	if (!p || !f || !a || !sp_flow_lock(f, p->flow - 1))
 		return SP_R_BUSY;
-	if (sp_flow_is(f, &p->real) && !sp_alias_of(f, p->side)) {
+	if (sp_flow_is(f, &p->key) && !sp_alias_of(f, p->side)) {
 		reason = SP_R_NONE;
 		if (f->flags & SP_FLOW_TRANSLATED) {
 			first = sp_alias_at(f->alias - 1);
@@ -97,30 +95,32 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
 
 /*
  * The key under which conversation p->flow is known to side p->side: to the responder, p's sender has address p->new4;
- * to the initiator, p's receiver has p->old4. It becomes p->key, and the conversation's p->real.
+ * to the initiator, p's receiver has p->old4. It becomes p->other.
  */
 SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_addr known = {};
+	struct sp_key key;
 	sp_u32 dir;
 
 	if (!p || !c)
 		return 0;
-	p->real = p->key;
+	key = p->key;
 	if (p->side == SP_ALIAS_RESPONDER) {
 		known.w32[0] = p->new4;
-		dir = sp_key_set(&p->key, &known, &p->dst, p->new_port, p->key.query ? p->new_port : p->dport);
+		dir = sp_key_set(&key, &known, &p->dst, p->new_port, key.query ? p->new_port : p->dport);
 	} else {
 		known.w32[0] = p->old4;
-		dir = sp_key_set(&p->key, &p->src, &known, p->key.query ? p->old_port : p->sport, p->old_port);
+		dir = sp_key_set(&key, &p->src, &known, key.query ? p->old_port : p->sport, p->old_port);
 	}
 	p->flip = dir != p->dir;
-	sp_nat_hash(c, p);
+	if (!p->other_set || !sp_key_equal(&p->other, &key))
+		sp_other_set(c, p, &key);
 	return 1;
 }
 
-/* Makes that alias and gives it to the conversation, whose key stands in p->key again. SP_R_NONE, or why not. */
+/* Makes that alias and gives it to the conversation. SP_R_NONE, or why not. */
 SP_INLINE int sp_alias_make(struct sp_pkt *p)
 {
 	int reason;
@@ -137,7 +137,6 @@ SP_INLINE int sp_alias_make(struct sp_pkt *p)
 		if (reason == SP_R_CONTINUES)
 			reason = a && SP_READ(a->flow) == p->flow ? SP_R_BUSY : SP_R_NAT_CLASH;
 	}
-	p->key = p->real;
 	p->slot = 0;
 	return reason;
 }
@@ -336,6 +335,9 @@ SP_INLINE int sp_nat_begin(struct sp_pkt *p, sp_u32 slot)
 /* p was for the address and port that it has: it is for p->new4 and p->new_port. */
 SP_INLINE void sp_nat_redirect(struct sp_config *c, struct sp_pkt *p)
 {
+	struct sp_key key;
+	sp_u64 hash;
+
 	p->nat = SP_NAT_DST;
 	p->side = SP_ALIAS_INITIATOR;
 	p->old4 = p->dst.w32[0];
@@ -344,8 +346,15 @@ SP_INLINE void sp_nat_redirect(struct sp_config *c, struct sp_pkt *p)
 	p->dport = p->new_port;
 	if (p->key.query)
 		p->sport = p->dport;
+	p->searched = 0;
+	key = p->key;
 	p->dir = sp_key_set(&p->key, &p->src, &p->dst, p->sport, p->dport);
-	sp_nat_hash(c, p);
+	/* the key that it had is that of its alias; the one that it has may have been guessed */
+	hash = p->other_set && sp_key_equal(&p->other, &p->key) ? p->other_hash : sp_key_hash(&p->key, c->secret);
+	p->other = key;
+	p->other_hash = p->hash;
+	p->other_set = sp_first_set(p->hash, c->sets) + 1;
+	p->hash = hash;
 }
 
 /*
@@ -436,6 +445,32 @@ SP_GLOBAL int sp_nat_give(sp_dev *dev, struct sp_pkt *p, sp_u32 slot)
 	}
 	p->nat = SP_NAT_SRC;
 	return SP_R_NONE;
+}
+
+/*
+ * p is to begin a conversation that is translated by the address in `slot`: both entries at once, if everything is plain.
+ * 0: nothing has changed.
+ */
+SP_GLOBAL int sp_nat_at_once(sp_dev *dev, struct sp_pkt *p, sp_u32 slot)
+{
+	const int to = p && p->nat == SP_NAT_DST;
+	int done = 0;
+
+	if (!p)
+		return 0;
+	p->slot = slot;
+	if (to || sp_nat_give(dev, p, slot) == SP_R_NONE) {
+		sp_alias_key(p);
+		done = sp_pair_insert(p);
+		if (done)
+			sp_port_sent(p->port_at, p->now_ns);
+		else
+			sp_port_release(p->port_at);
+	}
+	p->slot = 0;
+	if (!done && !to)
+		p->nat = SP_NAT_UNTOUCHED;
+	return done;
 }
 
 /* A packet takes alias a: tells its port, about once a second. */

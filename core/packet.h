@@ -125,12 +125,9 @@ struct sp_pkt {
 	sp_u32 nth; /* slots to pass by in the search for one */
 	sp_u32 base; /* first struct sp_port of that slot and protocol */
 	sp_u64 draw; /* decides where else a port is sought */
-	struct sp_key real; /* while `key` is that of an alias being made: the conversation's */
-
-	/* a guess of its conversation's other key, if it begins a translated one */
-	sp_u32 other_at; /* the entry that probably gets it: index + 1; 0: no guess */
-	struct sp_key other;
+	struct sp_key other; /* its conversation's other key: of an alias that is made, or a guess of that */
 	sp_u64 other_hash;
+	sp_u32 other_set; /* its first set: number + 1; 0: nothing is known of it */
 };
 
 struct sp_eth {

@@ -21,8 +21,8 @@
  * WHY IT IS SAFE
  *   No duplicates: an insertion holds the lock of the key's first set from its second search until it has published,
  *     and every insertion of that key takes the same lock. Where memory is read in order it need not search again if
- *     nobody has held the lock since before the first search. It takes no other set's lock: there is no order to break;
- *     ways in the second set are claimed by cmpxchg.
+ *     nobody has held the lock since before the first search. Nobody waits for a set's lock with another one in hand (who
+ *     inserts a pair only tries the second): there is no order to break. Ways in the second set are claimed by cmpxchg.
  *   No stale hit: a search reads without locks and may find a conversation that is recycled at that moment. Whoever
  *     uses it takes its lock and compares the key again; if it is another one now, the packet has found nothing.
  *   Nothing half written: a way that is being filled is in phase FREE (and locked, if it has been recycled). Who knew it as
@@ -50,10 +50,11 @@
  * (a unit test measures it). Capacity at most 2^32 / 128 conversations.
  *
  * ALIASES. A translated conversation is also found by the key that one side knows: an alias (struct sp_alias) in a way of
- * its own. It is made after its conversation, in the same manner; then the conversation, under its lock, takes it on. From
- * then on it changes only under that lock: it goes with its conversation. Its own lock is taken (after the other, never
- * before) to fill and to release it. One that no conversation names is dangling: its maker has SP_GRACE_NS to have it taken
- * on, later the sweeper releases it. An alias is never stale and never recycled by itself.
+ * its own. It is made after its conversation, in the same manner; then the conversation, under its lock, takes it on. Or
+ * both are made at once, already linked ("pair" in insert.h). From then on it changes only under that lock: it goes with its
+ * conversation. Its own lock is taken (after the other, never before) to fill and to release it. One that no conversation
+ * names is dangling: its maker has SP_GRACE_NS to have it taken on, later the sweeper releases it. An alias is never stale
+ * and never recycled by itself.
  *
  * References: Y. Azar et al., "Balanced Allocations" (1994); B. Fan et al., "MemC3" (2013) for tags.
  */
@@ -459,23 +460,28 @@ SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 	return 0;
 }
 
-SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, struct sp_pkt *p)
+SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 {
-	return p ? sp_set_search(b, tag, &p->key) : 0;
+	return key ? sp_set_search(b, tag, key) : 0;
 }
 
-/* Finds p->key: index + 1, or 0. */
-SP_GLOBAL sp_u32 sp_flow_find(struct sp_pkt *p)
+/* Finds that key, whose hash this is: index + 1, or 0. */
+SP_GLOBAL sp_u32 sp_key_find(const struct sp_key *key, sp_u64 hash)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_place where;
 	sp_u32 at;
 
-	if (!p || !c)
+	if (!key || !c)
 		return 0;
-	sp_place(&where, p->hash, c->sets);
-	at = sp_set_find(where.set[0], where.tag, p);
-	return at ? at : sp_set_find(where.set[1], where.tag, p);
+	sp_place(&where, hash, c->sets);
+	at = sp_set_find(where.set[0], where.tag, key);
+	return at ? at : sp_set_find(where.set[1], where.tag, key);
+}
+
+SP_INLINE sp_u32 sp_flow_find(struct sp_pkt *p)
+{
+	return p ? sp_key_find(&p->key, p->hash) : 0;
 }
 
 #endif

@@ -158,12 +158,11 @@ SP_INLINE void sp_flow_soon(sp_u32 i)
 		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
 }
 
-/* The same, and its set. */
-SP_INLINE void sp_entry_soon(sp_u32 i)
+/* The same of a set. */
+SP_INLINE void sp_set_soon(sp_u32 b)
 {
-	struct sp_set *set = sp_set_at(i / SP_WAYS);
+	struct sp_set *set = sp_set_at(b);
 
-	sp_flow_soon(i);
 	if (set)
 		(void)SP_READ(set->lock);
 }

@@ -103,30 +103,28 @@ SP_GLOBAL int sp_precedent_soon(struct sp_pkt *p, sp_u32 ifindex)
 	struct sp_nat_addrs *nat = sp_nat_get();
 	struct sp_config *c = sp_config_get();
 	struct sp_addr known = {};
-	struct sp_place where;
 	struct sp_port *port;
+	struct sp_key key;
 	sp_u32 i;
 
 	if (!q || !nat || !c || !q->slot)
 		return 0;
-	p->other = p->key;
+	key = p->key;
 	if (q->to4) {
 		known.w32[0] = q->to4;
-		sp_key_set(&p->other, &p->src, &known, p->sport, q->to_port);
+		sp_key_set(&key, &p->src, &known, p->sport, q->to_port);
 	} else {
 		i = q->slot - 1u;
 		SP_OPAQUE(i);
 		if (i >= SP_NAT_SLOTS)
 			return 0;
 		known.w32[0] = SP_READ(nat->slot[i].addr);
-		sp_key_set(&p->other, &known, &p->dst, p->sport, p->dport);
+		sp_key_set(&key, &known, &p->dst, p->sport, p->dport);
 		port = sp_port_at(sp_port_base(q->slot, sp_nat_proto(p)) + sp_ntoh16(p->sport));
 		if (port)
 			(void)SP_READ(port->owner);
 	}
-	p->other_hash = sp_key_hash(&p->other, c->secret);
-	sp_place(&where, p->other_hash, c->sets);
-	p->other_at = where.set[0] * SP_WAYS + where.home + 1;
+	sp_other_set(c, p, &key);
 	return 1;
 }
 

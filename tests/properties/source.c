@@ -76,7 +76,7 @@ static void alias(const struct state *s, sp_u32 at, sp_u32 side, sp_u32 other)
 	p.new4 = p.old4 = number(s);
 	p.new_port = p.old_port = sp_hton16(side == SP_ALIAS_RESPONDER ? 61000 : 443);
 	sp_alias_key(&p);
-	*a = (struct sp_alias){ .key = p.key, .phase = SP_PHASE_ALIAS, .flow = FLOW, .other = other, .slot = 1 };
+	*a = (struct sp_alias){ .key = p.other, .phase = SP_PHASE_ALIAS, .flow = FLOW, .other = other, .slot = 1 };
 	a->flags = (sp_u8)((side == SP_ALIAS_RESPONDER ? SP_ALIAS_OF_RESPONDER : 0) | (p.flip ? SP_ALIAS_FLIP : 0) |
 			   (s->shape == BY_OTHERS ? SP_ALIAS_FOREIGN : 0));
 }

@@ -28,6 +28,8 @@ int main(void)
 	p = world_packet(&packet);
 	sp_nat_give(&world_dev, p, any_u32);
 	p = world_packet(&packet);
+	sp_nat_at_once(&world_dev, p, any_u32);
+	p = world_packet(&packet);
 	sp_nat_known(p);
 	p = world_packet(&packet);
 	sp_nat_slot_of(any_u32);

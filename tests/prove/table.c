@@ -16,7 +16,9 @@ int main(void)
 	p = world_packet(&packet);
 	sp_tag_swap(any_u32, any_u32, any_u32, any_u32);
 	p = world_packet(&packet);
-	sp_set_find(any_u32, any_u32, p);
+	sp_set_find(any_u32, any_u32, p ? &p->key : SP_NULL);
+	p = world_packet(&packet);
+	sp_key_find(p ? &p->key : SP_NULL, any_u64);
 	p = world_packet(&packet);
 	sp_flow_find(p);
 	p = world_packet(&packet);
@@ -29,6 +31,10 @@ int main(void)
 	sp_set_recycle(any_u32, any_u64, any_u32);
 	p = world_packet(&packet);
 	sp_flow_insert(p);
+	p = world_packet(&packet);
+	sp_pair_fill(p, any_u32, any_u32);
+	p = world_packet(&packet);
+	sp_pair_insert(p);
 	p = world_packet(&packet);
 	sp_port_release(any_u32);
 	p = world_packet(&packet);
