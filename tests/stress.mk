@@ -4,7 +4,7 @@
 CHECKS += check-stress
 
 STRESS := tests/stress/begin.c tests/stress/bench.c tests/stress/check.c tests/stress/churn.c tests/stress/collide.c \
-	tests/stress/flight.c tests/stress/image.c tests/stress/nat.c tests/stress/tcp.c
+	tests/stress/flight.c tests/stress/image.c tests/stress/nat.c tests/stress/pair.c tests/stress/tcp.c
 STRESS_HOST := host/engine.c $(wildcard host/batch*.c) host/names.c host/craft.c host/glance.c
 STRESS_DEPS := $(STRESS) $(STRESS_HOST) tests/stress/stress.h $(wildcard core/*.h port/*.h host/*.h) $(POLICY_OBJ)
 

@@ -480,6 +480,9 @@ void begin_at_once(struct bench *b, int ms)
 		free(work);
 		return;
 	}
+	b->forward_port = KNOCK;
+	b->forward_to4 = WEB;
+	b->forward_to_port = WEB_PORT;
 	work->meeting.senders = 2;
 	b->threads = 3;
 	run_threads(b, work, begin_worker, ms);

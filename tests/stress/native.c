@@ -51,6 +51,18 @@ static void judge_batch(struct bench *b, int thread, const struct sp_engine_pack
 	*out = r[BEFORE];
 }
 
+/* As the program at XDP does it, by a precedent of everything. */
+static void judge_pair(struct bench *b, int thread, const struct sp_engine_packet *p, struct sp_engine_result *out)
+{
+	if (!pair_begin(b, thread, p, out))
+		judge(b, thread, p, out);
+}
+
+static int by_pair(struct bench *b, sp_u8 zone)
+{
+	return __atomic_load_n(&b->gone[0], __ATOMIC_RELAXED) || __atomic_load_n(&b->gone[1], __ATOMIC_RELAXED);
+}
+
 static int translate(struct bench *b, sp_u32 me, const char *policy)
 {
 	struct sp_image image;
@@ -103,6 +115,7 @@ static void run(const struct part *part, int ms)
 	b->judge = part->judge ? part->judge : judge;
 	b->threads = part->threads;
 	b->translate = translate;
+	b->by_precedent = part->judge == judge_pair ? by_pair : NULL;
 	b->john_inside = part->john_inside;
 	b->now_ns = STRESS_BASE_NS;
 	for (int i = 0; i < STRESS_THREADS; i++)
@@ -137,6 +150,8 @@ int main(int argc, char **argv)
 		{ "native: translation, nearly full", nat_churn, 280, 3, 1, NULL },
 		{ "native: translated beginnings from both at once", begin_at_once, 560, 3, 1, NULL },
 		{ "native: the same, a table of four sets", begin_at_once, 112, 3, 1, NULL },
+		{ "pairs: translated beginnings from both at once", begin_at_once, 560, 3, 1, judge_pair },
+		{ "pairs: the same, a table of four sets", begin_at_once, 112, 3, 1, judge_pair },
 		{ "batches: the same connections, John is inside", tcp_same, 1120, 3, 1, judge_batch },
 		{ "batches: one beginning from all threads at once", collide, 1120, 2, 1, judge_batch },
 		{ "batches: nearly full", churn_near_full, 1120, 2, 1, judge_batch },

@@ -32,6 +32,8 @@ struct bench {
 	sp_u64 deadline_ms; /* of the workload that is running, monotonic clock */
 	sp_u64 now_ns; /* fake time; atomic */
 	struct sp_counter counters[STRESS_THREADS][SP_REASON_COUNT]; /* native engine */
+	sp_u16 forward_port, forward_to_port; /* what the policy forwards, for pair_begin() */
+	sp_u32 forward_to4;
 	sp_u64 packets, retries, failures, lives; /* atomic */
 	sp_u64 got[2]; /* atomic: verdicts of the churn */
 };
@@ -101,6 +103,9 @@ int check_empty(struct bench *b);
 
 /* A policy in words becomes its image, which free() frees (image.v). 0; else why not is printed. */
 int stress_image(const char *policy, struct sp_image *image);
+
+/* If it begins a translated conversation and all is plain: both its entries at once, as at XDP. 0: it is to be judged. */
+int pair_begin(struct bench *b, int thread, const struct sp_engine_packet *in, struct sp_engine_result *out);
 
 /* Results. */
 void result(int good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
