@@ -39,7 +39,7 @@ static __attribute__((no_sanitize("thread"))) void end_it(struct sp_flow *f)
 /* Everybody has sent: is there one entry, and has it counted all? Then it goes, in the way of the next round. */
 static int look(struct worker *w)
 {
-	const sp_u32 round = ((struct meeting *)w->work)->round / 2;
+	const sp_u32 round = __atomic_load_n(&((struct meeting *)w->work)->round, __ATOMIC_RELAXED) / 2;
 	struct bench *b = w->b;
 	const sp_u32 waiting = __atomic_load_n(&b->e->t.state->count[SP_CLASS_UNANSWERED], __ATOMIC_RELAXED);
 	int end;
