@@ -14,7 +14,7 @@
 
 #define RETRIES 2000
 #define SHOWN 10
-#define SPINS 20000
+#define SPINS 200000 /* longer than it takes to wake up: else, once one has slept, both do each time */
 
 static int passed, failed, skipped, complaints;
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
