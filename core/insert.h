@@ -335,8 +335,9 @@ SP_INLINE int sp_pair_place(struct sp_pkt *p, const struct sp_place *flow, const
 		return 0;
 	y = sp_way_claim(alias, &b);
 	if (y && sp_pair_fill(p, a * SP_WAYS + (sp_u32)x, b * SP_WAYS + (sp_u32)y)) {
-		sp_tag_publish(a, (sp_u32)x - 1, flow->tag);
+		/* the alias first: who finds the conversation may end both at once, and an alias without a tag has no way */
 		sp_tag_publish(b, (sp_u32)y - 1, alias->tag);
+		sp_tag_publish(a, (sp_u32)x - 1, flow->tag);
 		return 1;
 	}
 	if (y)
