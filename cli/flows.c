@@ -284,19 +284,17 @@ static void write_json(const struct sp_flow *f, const struct sp_known *k, sp_u64
 /* ---- ending conversations -------------------------------------------------------------------- */
 
 /*
- * The flag is set by one atomic operation. An engine that holds the entry at that moment may write
- * back the flags it has read before; so look again once it has let go. Worst case, if the entry was
- * given to another conversation after we looked at its key: that one ends instead, and has to be
- * allowed anew.
+ * An engine that holds the entry at that moment may write back the flags it has read before; so look again once it has let
+ * go. Worst case, if the entry was given to another conversation after we looked at its key: that one ends instead, and has
+ * to be allowed anew.
  */
 static int kill_flow(struct sp_flow *f, const struct sp_key *key)
 {
 	int tries;
 
 	for (tries = 0; tries < 1000000; tries++) {
-		if (__atomic_load_n(&f->phase, __ATOMIC_ACQUIRE) == SP_PHASE_FREE || memcmp(&f->key, key, sizeof(*key)))
+		if (memcmp(&f->key, key, sizeof(*key)) || !sp_engine_end(f))
 			return 0;
-		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
 		if (!(__atomic_load_n(&f->lock, __ATOMIC_SEQ_CST) & 1) &&
 		    __atomic_load_n(&f->flags, __ATOMIC_SEQ_CST) & SP_FLOW_KILLED)
 			return 1;

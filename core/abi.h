@@ -141,7 +141,7 @@ enum sp_flow_flag {
 struct sp_flow {
 	struct sp_key key; /* L R */
 	sp_u32 lock; /* K  odd while held; grows by 2 with each change, so readers can tell */
-	sp_u8 flags; /* K U  enum sp_flow_flag; changed by the engine under the lock, KILLED by atomic or on `flags32` */
+	sp_u8 flags; /* K U  enum sp_flow_flag; changed by the engine under the lock, KILLED by sp_engine_end() */
 	sp_u8 phase; /* L R  enum sp_phase; SP_PHASE_FREE: not in use */
 	sp_u8 ends; /* L R  enum sp_tcp_end of end 0 in the low, of end 1 in the high four bits */
 	sp_u8 wscale; /* L R  window scale of end 0 (low), end 1 (high); 15: not seen */

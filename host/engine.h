@@ -160,6 +160,13 @@ sp_u32 sp_engine_find(struct sp_engine *e, const struct sp_key *key);
  */
 int sp_engine_redecide(struct sp_engine *e, const struct sp_flow *copy, sp_u32 generation);
 
+/*
+ * Marks the conversation in this entry as ended (SP_FLOW_KILLED), while programs or other threads work on the table. Returns
+ * 1; 0: at that instant there was none, or an alias. Whoever holds the entry's lock may write back the flags that he has
+ * read before; look again once it is even.
+ */
+int sp_engine_end(struct sp_flow *f);
+
 /* Has the entry expired at now_ns (or been killed)? */
 int sp_engine_is_stale(const struct sp_tables *t, const struct sp_flow *f, sp_u64 now_ns);
 

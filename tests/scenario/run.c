@@ -313,7 +313,7 @@ static int step_tool(struct run *r, struct tengine *t)
 	index = sp_engine_find(e, &key);
 	if (!index)
 		return run_fail(r, "%s: there is no such conversation to kill", t->ops->name);
-	__atomic_fetch_or(&e->t.flows[index - 1].flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+	sp_engine_end(&e->t.flows[index - 1]);
 	return 0;
 }
 

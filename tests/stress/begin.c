@@ -207,12 +207,6 @@ static void list(struct worker *w, sp_u32 i)
 #endif
 }
 
-static __attribute__((no_sanitize("thread"))) void end_one(struct sp_flow *f)
-{
-	if (f->phase != SP_PHASE_FREE && f->phase != SP_PHASE_ALIAS)
-		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
-}
-
 static void tool(struct worker *w, struct begin_work *work)
 {
 	struct sp_tables *t = &w->b->e->t;
@@ -222,7 +216,7 @@ static void tool(struct worker *w, struct begin_work *work)
 			list(w, i);
 		__atomic_fetch_add(&work->ended, 1, __ATOMIC_SEQ_CST);
 		for (int i = 0; i < 16; i++)
-			end_one(&t->flows[(random_next(w) >> 3) % t->config->capacity]);
+			sp_engine_end(&t->flows[(random_next(w) >> 3) % t->config->capacity]);
 		__atomic_fetch_add(&work->ended, 1, __ATOMIC_SEQ_CST);
 		work->ends++;
 		usleep(300);

@@ -129,7 +129,7 @@ static __attribute__((no_sanitize("thread"))) void end_one(struct worker *w)
 	const sp_u16 port = sp_ntoh16(f->key.port[0]) == 53 ? 53 : sp_ntoh16(f->key.port[1]);
 
 	if (port == 53)
-		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+		sp_engine_end(f);
 }
 
 static void churn_worker(struct worker *w)

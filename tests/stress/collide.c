@@ -30,12 +30,6 @@ static struct sp_flow *flow_of(struct worker *w, sp_u32 round, int *end)
 	return find_flow(w->b->e, 6, JOHN, SERVER, (sp_u16)(1024 + round / KINDS % 60000), 80, end);
 }
 
-/* As in churn.c: the tool is another process, which ThreadSanitizer does not see either. */
-static __attribute__((no_sanitize("thread"))) void end_it(struct sp_flow *f)
-{
-	__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
-}
-
 /* Everybody has sent: is there one entry, and has it counted all? Then it goes, in the way of the next round. */
 static int look(struct worker *w)
 {
@@ -66,7 +60,7 @@ static int look(struct worker *w)
 		advance(b, 250 * SP_NS_PER_S);
 		break;
 	case ENDED:
-		end_it(f);
+		sp_engine_end(f);
 		break;
 	default:
 		segment(&c, round, 0);

@@ -127,7 +127,7 @@ static void end_one(struct worker *w)
 	struct sp_flow *f = &t->flows[(random_next(w) >> 3) % t->config->capacity];
 
 	if (sp_ntoh16(f->key.port[0]) != ECHO_PORT && sp_ntoh16(f->key.port[1]) != ECHO_PORT)
-		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+		sp_engine_end(f);
 }
 
 static void live_worker(struct worker *w)
@@ -192,7 +192,7 @@ static sp_u32 empty(struct live_work *work, struct sp_tables *t)
 	const sp_u64 deadline = now_ms() + EMPTY_MS;
 
 	for (sp_u32 i = 0; i < t->config->capacity; i++)
-		__atomic_fetch_or(&t->flows[i].flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+		sp_engine_end(&t->flows[i]);
 	while (used(t) > 1 && now_ms() < deadline) {
 		if (send(work->kept[0], "x", 1, 0) < 0 && errno != ECONNREFUSED)
 			break;

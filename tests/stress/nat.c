@@ -72,8 +72,7 @@ static __attribute__((no_sanitize("thread"))) void end_one(struct worker *w)
 	struct sp_tables *t = &w->b->e->t;
 	struct sp_flow *f = &t->flows[(random_next(w) >> 3) % t->config->capacity];
 
-	if (f->phase != SP_PHASE_FREE && f->phase != SP_PHASE_ALIAS)
-		__atomic_fetch_or(&f->flags, SP_FLOW_KILLED, __ATOMIC_SEQ_CST);
+	sp_engine_end(f);
 }
 
 static void nat_worker(struct worker *w)

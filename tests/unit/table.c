@@ -181,6 +181,23 @@ static void everything_expires(void **state)
 	sp_engine_free(e);
 }
 
+/* Bit 4 of its flags says something else of an alias. */
+static void only_conversations_are_ended(void **state)
+{
+	struct sp_engine *e = new_engine(1000);
+	struct sp_flow *f;
+
+	adopt(e, 1, START_NS);
+	f = &e->t.flows[find(e, 1) - 1];
+	assert_true(sp_engine_end(f) && (f->flags & SP_FLOW_KILLED));
+	f->flags = 0;
+	f->phase = SP_PHASE_ALIAS;
+	assert_false(sp_engine_end(f) || f->flags);
+	f->phase = SP_PHASE_FREE;
+	assert_false(sp_engine_end(f) || f->flags);
+	sp_engine_free(e);
+}
+
 static void killed_ones_are_swept(void **state)
 {
 	struct sp_engine *e = new_engine(1000);
@@ -373,6 +390,7 @@ struct unit_result unit_table(void)
 		cmocka_unit_test(ninety_per_cent),
 		cmocka_unit_test(a_full_table_evicts_nothing),
 		cmocka_unit_test(everything_expires),
+		cmocka_unit_test(only_conversations_are_ended),
 		cmocka_unit_test(killed_ones_are_swept),
 		cmocka_unit_test(a_quarter_is_swept_by_who_begins),
 		cmocka_unit_test(churn),
