@@ -174,7 +174,8 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 		sp_set_soon(p->other_set - 1);
 	p->searched = sp_searched(where.set[0]);
 	p->flow = 0;
-	if (!fresh) {
+	/* its tag first, which is nearer: who is not at home need not wait for who is */
+	if (!fresh && sp_tag_at(where.set[0], where.home) == where.tag) {
 		f = sp_flow_at(at);
 		if (f && sp_key_same(&f->key, &p->key) && SP_READ(f->phase) != SP_PHASE_FREE)
 			p->flow = at + 1;

@@ -5,8 +5,7 @@
  * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w
  * of set b is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the
  * first while that has room to spare, else into the emptier one; there into the way that its hash names, its home, if that
- * is empty. So the fast path (fast.h) looks at home first, and mostly has no need of the tags. Any other hit touches the
- * line of the tags and the conversation.
+ * is empty. So the fast path (fast.h) asks for the memory there before it knows the tag, and mostly waits for nothing else.
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY
  *   claim     tag word, cmpxchg EMPTY -> CLAIMED; whoever succeeds owns the way
@@ -379,6 +378,14 @@ SP_INLINE sp_u16 sp_tag_get(struct sp_set *set, sp_u32 way)
 	return (sp_u16)(SP_READ(set->tags[word]) >> (16 * (way & 3)));
 }
 
+/* The tag of that way of set b. */
+SP_INLINE sp_u16 sp_tag_at(sp_u32 b, sp_u32 way)
+{
+	struct sp_set *set = sp_set_at(b);
+
+	return set ? sp_tag_get(set, way) : SP_TAG_EMPTY;
+}
+
 /* Changes the tag of a way if it is `from`. Others may change its neighbours meanwhile, hence the loop. */
 SP_GLOBAL int sp_tag_swap(sp_u32 b, sp_u32 way, sp_u32 from, sp_u32 to)
 {
@@ -452,6 +459,7 @@ SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 
 			if (!((match >> (16 * lane + 15)) & 1))
 				continue;
+			sp_flow_soon(at); /* whoever finds it needs all of it: one wait, not one for each line */
 			f = sp_flow_at(at);
 			if (f && sp_key_same(&f->key, key) && SP_READ(f->phase) != SP_PHASE_FREE)
 				return at + 1;
