@@ -94,8 +94,9 @@ SP_INLINE int sp_precedent_may(const struct sp_pkt *p, sp_u8 zone_out)
 }
 
 /*
- * p, which was read, probably begins a translated conversation, as the packet before it did: asks for the memory of the
- * conversation's other key, so that it waits for both at once. If it was a wrong guess, nothing but time is lost.
+ * p, which was read, probably begins a translated conversation, as the packet before it did: p->other becomes its other key,
+ * and its port is asked for (its set by sp_fast_find()), so that it waits for all at once. If it was a wrong guess,
+ * nothing but time is lost.
  */
 SP_GLOBAL int sp_precedent_soon(struct sp_pkt *p, sp_u32 ifindex)
 {
