@@ -150,7 +150,7 @@ SP_GLOBAL int sp_fast_tc(struct __sk_buff *skb, sp_u32 hook, sp_u32 from)
 	p->segs = sp_segs(skb);
 	if (!sp_fast_parse((void *)(long)skb->data, (void *)(long)skb->data_end, skb->len, p) || sp_is_first_syn(p))
 		return SP_R_NONE;
-	f = sp_fast_find(c, s, p, 0);
+	f = sp_fast_find(c, s, p, 0, sp_fast_by_alias(g, p));
 	if (!f)
 		return SP_R_NONE;
 	reason = from ? sp_fast_forward(f, p, (sp_u8)from) : sp_fast_judge(c, s, f, p);

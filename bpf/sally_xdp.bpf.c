@@ -92,7 +92,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 			sp_precedent_soon(p, ctx->ingress_ifindex);
 	}
 	g->begins = 0;
-	f = sp_fast_find(c, s, p, fresh);
+	f = sp_fast_find(c, s, p, fresh, sp_fast_by_alias(g, p));
 	if (!f)
 		return p->flow ? SP_FAST_NOT : SP_FAST_NEW;
 	if (sp_fast_changes(f, p)) {

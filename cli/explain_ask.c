@@ -88,7 +88,7 @@ static void copy_set(struct sp_tables *to, const struct sp_tables *from, sp_u32 
 	to->sets[i] = from->sets[i];
 	to->sets[i].lock = 0;
 	for (sp_u32 way = 0; way < SP_WAYS; way++) {
-		size_t at = (size_t)i * SP_WAYS + way;
+		sp_u32 at = sp_entry_at(from->config, i, way);
 
 		if (!(to->sets[i].tags[way / 4] >> (16 * (way % 4)) & 0xffff))
 			continue;

@@ -16,7 +16,7 @@
 #include "reasons.h"
 #include "types.h"
 
-#define SP_ABI_VERSION 4u
+#define SP_ABI_VERSION 5u
 
 /* ---- addresses and keys ------------------------------------------------------------------------------------ */
 
@@ -94,7 +94,8 @@ enum sp_phase {
 
 /* ---- the flow table ------------------------------------------------------------------------------------------ */
 
-#define SP_WAYS 28 /* conversations in one set; way w of set b is entry b * SP_WAYS + w */
+#define SP_WAYS 28 /* conversations in one set */
+#define SP_WAYS_HALF (SP_WAYS / 2)
 #define SP_TAG_WORDS 7 /* 28 tags of 16 bits */
 #define SP_TAG_EMPTY 0u
 #define SP_TAG_CLAIMED 1u /* taken, not yet readable */
@@ -351,6 +352,23 @@ struct sp_config {
 	sp_u64 watch_until_ns; /* U  events are produced until then */
 	sp_u64 timeout_ns[2][SP_PHASE_SLOTS]; /* U  [0] normal, [1] pressure; by enum sp_phase */
 };
+
+/* The entry of that way of set b: ways 0 to 13 of all sets in a row, then the others. */
+SP_INLINE sp_u32 sp_entry_at(const struct sp_config *c, sp_u32 b, sp_u32 way)
+{
+	return b * SP_WAYS_HALF + way + (way < SP_WAYS_HALF ? 0 : c->capacity / 2 - SP_WAYS_HALF);
+}
+
+/* The other way round: the set of entry i, and its way there. */
+SP_INLINE sp_u32 sp_entry_set(const struct sp_config *c, sp_u32 i)
+{
+	return (i < c->capacity / 2 ? i : i - c->capacity / 2) / SP_WAYS_HALF;
+}
+
+SP_INLINE sp_u32 sp_entry_way(const struct sp_config *c, sp_u32 i)
+{
+	return i < c->capacity / 2 ? i % SP_WAYS_HALF : SP_WAYS_HALF + (i - c->capacity / 2) % SP_WAYS_HALF;
+}
 
 #define SP_OTHERS_S 600 /* so long after a sign of it (others_s) somebody else is believed to translate */
 

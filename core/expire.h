@@ -8,9 +8,10 @@
 /* Has conversation i a tag, so that it can be found? */
 SP_INLINE int sp_tagged(sp_u32 i)
 {
-	struct sp_set *set = sp_set_at(i / SP_WAYS);
+	struct sp_config *c = sp_config_get();
+	struct sp_set *set = c ? sp_set_at(sp_entry_set(c, i)) : SP_NULL;
 
-	return set && sp_tag_get(set, i % SP_WAYS) > SP_TAG_CLAIMED;
+	return set && sp_tag_get(set, sp_entry_way(c, i)) > SP_TAG_CLAIMED;
 }
 
 /* Alias i as it lies in the table; SP_NULL: that is none. */
@@ -95,12 +96,12 @@ SP_GLOBAL int sp_port_release(sp_u32 at)
 /* Takes alias i, whose lock is held, out of the table. */
 SP_INLINE void sp_alias_clear(struct sp_config *c, struct sp_state *s, sp_u32 i, struct sp_alias *a)
 {
-	struct sp_set *set = sp_set_at(i / SP_WAYS);
+	struct sp_set *set = sp_set_at(sp_entry_set(c, i));
 
 	sp_port_release(a->port);
 	sp_flow_phase(c, s, (struct sp_flow *)a, SP_PHASE_FREE);
 	if (set)
-		sp_tag_swap(i / SP_WAYS, i % SP_WAYS, sp_tag_get(set, i % SP_WAYS), SP_TAG_EMPTY);
+		sp_tag_swap(sp_entry_set(c, i), sp_entry_way(c, i), sp_tag_get(set, sp_entry_way(c, i)), SP_TAG_EMPTY);
 }
 
 /* Releases alias `at` (index + 1) of conversation `flow` (index + 1). Returns its other alias, or 0. */
@@ -153,13 +154,13 @@ SP_GLOBAL int sp_alias_expire(sp_u32 i, sp_u64 now_ns)
 	return 1;
 }
 
-/* Takes conversation `way` of set b out if it is stale, or FREE with a tag left over. */
-SP_GLOBAL int sp_flow_expire(sp_u32 b, sp_u32 way, sp_u64 now_ns)
+/* Takes conversation i out if it is stale, or FREE with a tag left over. */
+SP_GLOBAL int sp_flow_expire(sp_u32 i, sp_u64 now_ns)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_state *s = sp_state_get();
+	const sp_u32 b = c ? sp_entry_set(c, i) : 0, way = c ? sp_entry_way(c, i) : 0;
 	struct sp_set *set = sp_set_at(b);
-	const sp_u32 i = b * SP_WAYS + way;
 	struct sp_flow *f = sp_flow_at(i);
 	sp_u16 tag;
 
@@ -186,7 +187,7 @@ SP_INLINE void sp_expire(sp_u32 i, sp_u64 now_ns)
 	if (sp_alias_at(i))
 		sp_alias_expire(i, now_ns);
 	else
-		sp_flow_expire(i / SP_WAYS, i % SP_WAYS, now_ns);
+		sp_flow_expire(i, now_ns);
 }
 
 /* Makes entry i give up its key if what it stands for is over: itself, or the conversation whose alias it is. */
@@ -194,11 +195,8 @@ SP_INLINE void sp_vacate(sp_u32 i, sp_u64 now_ns)
 {
 	struct sp_alias *a = sp_alias_at(i);
 
-	if (a) {
-		const sp_u32 flow = SP_READ(a->flow) - 1;
-
-		sp_flow_expire(flow / SP_WAYS, flow % SP_WAYS, now_ns);
-	}
+	if (a)
+		sp_flow_expire(SP_READ(a->flow) - 1, now_ns);
 	sp_expire(i, now_ns);
 }
 
@@ -234,7 +232,7 @@ SP_GLOBAL int sp_sweep_word(sp_u32 n, sp_u64 now_ns)
 	if (!SP_READ(set->tags[word]))
 		return 1;
 	for (sp_u32 lane = 0; lane < 4; lane++)
-		sp_expire(b * SP_WAYS + word * 4 + lane, now_ns);
+		sp_expire(sp_entry_at(c, b, word * 4 + lane), now_ns);
 	return 1;
 }
 

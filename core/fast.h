@@ -152,8 +152,9 @@ SP_INLINE int sp_fast_read(const sp_u8 *data, const sp_u8 *end, sp_u32 frame_len
  * The conversation of p, of which no lock is held; SP_NULL: none that is plain; p->flow is 0 if there is none at
  * all. An alias turns p, as in the pipeline. Sets flow, via, nat and what goes with them. fresh: there is probably none;
  * then its home is not looked at, so that its memory need not be waited for: the tags say that it is not there.
+ * alias: probably it is found by one. A wrong guess costs time.
  */
-SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p, int fresh)
+SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, struct sp_pkt *p, int fresh, int alias)
 {
 	struct sp_place where;
 	struct sp_flow *f;
@@ -166,7 +167,9 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 		return SP_NULL;
 	p->hash = sp_key_hash(&p->key, c->secret);
 	sp_place(&where, p->hash, c->sets);
-	at = where.set[0] * SP_WAYS + where.home;
+	if (alias)
+		where.home += SP_WAYS_HALF;
+	at = sp_entry_at(c, where.set[0], where.home);
 	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
 	if (!fresh)
 		sp_flow_soon(at);

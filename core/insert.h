@@ -6,7 +6,7 @@
 #include "expire.h"
 #include "proof.h"
 
-/* Claims an empty way of set b, `home` if that is one: way + 1, or 0. */
+/* Claims an empty way of set b, `home` if that is one, else rather one of its half: way + 1, or 0. */
 SP_GLOBAL int sp_set_claim(sp_u32 b, sp_u32 home)
 {
 	struct sp_set *set = sp_set_at(b);
@@ -15,9 +15,12 @@ SP_GLOBAL int sp_set_claim(sp_u32 b, sp_u32 home)
 		return 0;
 	if (sp_tag_get(set, home) == SP_TAG_EMPTY && sp_tag_swap(b, home, SP_TAG_EMPTY, SP_TAG_CLAIMED))
 		return (int)home + 1;
-	for (sp_u32 way = 0; way < SP_WAYS; way++)
+	for (sp_u32 n = 0; n < SP_WAYS; n++) {
+		const sp_u32 way = home < SP_WAYS_HALF ? n : SP_WAYS - 1 - n;
+
 		if (sp_tag_get(set, way) == SP_TAG_EMPTY && sp_tag_swap(b, way, SP_TAG_EMPTY, SP_TAG_CLAIMED))
 			return (int)way + 1;
+	}
 	return 0;
 }
 
@@ -88,7 +91,7 @@ SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
 		return 0;
 	share = sp_share(c, s);
 	for (sp_u32 way = 0; way < SP_WAYS; way++) {
-		const sp_u32 merit = (sp_u32)sp_flow_merit(b * SP_WAYS + way, now_ns, share, waiting);
+		const sp_u32 merit = (sp_u32)sp_flow_merit(sp_entry_at(c, b, way), now_ns, share, waiting);
 		const sp_u32 score = merit << 8 | way;
 		sp_u32 less = (sp_u32)((sp_s32)(best - score) >> 31);
 
@@ -98,7 +101,7 @@ SP_GLOBAL int sp_set_recycle(sp_u32 b, sp_u64 now_ns, sp_u32 waiting)
 	best_way = best & 0xff;
 	if (!(best >> 8) || best_way >= SP_WAYS)
 		return 0;
-	i = b * SP_WAYS + best_way;
+	i = sp_entry_at(c, b, best_way);
 	f = sp_flow_at(i);
 	if (!f || !sp_flow_lock(f, i))
 		return 0;
@@ -244,8 +247,10 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	key = p->slot ? &p->other : &p->key;
 	hash = p->slot ? p->other_hash : p->hash;
 	sp_place(&where, hash, c->sets);
-	if (p->slot)
-		sp_flow_soon(where.set[0] * SP_WAYS + where.home); /* an alias: not yet looked for */
+	if (p->slot) {
+		where.home += SP_WAYS_HALF;
+		sp_flow_soon(sp_entry_at(c, where.set[0], where.home)); /* not yet looked for */
+	}
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))
 		return SP_R_BUSY;
@@ -266,7 +271,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	way = sp_find_way(c, s, p, &where, &b, &held, &why);
 	if (!way)
 		goto out;
-	at = b * SP_WAYS + (sp_u32)way - 1;
+	at = sp_entry_at(c, b, (sp_u32)way - 1);
 	f = sp_flow_at(at);
 	if (!f || (!held && !sp_fill_begin(f, at))) {
 		sp_way_return(b, way);
@@ -325,7 +330,7 @@ SP_GLOBAL int sp_pair_fill(struct sp_pkt *p, sp_u32 flow, sp_u32 alias)
 }
 
 /* The first set of either key is locked. 0: one of the two is there, or has no room. */
-SP_INLINE int sp_pair_place(struct sp_pkt *p, const struct sp_place *flow, const struct sp_place *alias)
+SP_INLINE int sp_pair_place(struct sp_config *c, struct sp_pkt *p, const struct sp_place *flow, const struct sp_place *alias)
 {
 	sp_u32 a = 0, b = 0;
 	int x, y;
@@ -334,7 +339,7 @@ SP_INLINE int sp_pair_place(struct sp_pkt *p, const struct sp_place *flow, const
 	if (!x)
 		return 0;
 	y = sp_way_claim(alias, &b);
-	if (y && sp_pair_fill(p, a * SP_WAYS + (sp_u32)x, b * SP_WAYS + (sp_u32)y)) {
+	if (y && sp_pair_fill(p, sp_entry_at(c, a, (sp_u32)x - 1) + 1, sp_entry_at(c, b, (sp_u32)y - 1) + 1)) {
 		/* the alias first: who finds the conversation may end both at once, and an alias without a tag has no way */
 		sp_tag_publish(b, (sp_u32)y - 1, alias->tag);
 		sp_tag_publish(a, (sp_u32)x - 1, flow->tag);
@@ -363,6 +368,7 @@ SP_GLOBAL int sp_pair_insert(struct sp_pkt *p)
 		return 0;
 	sp_place(&flow, p->hash, c->sets);
 	sp_place(&alias, p->other_hash, c->sets);
+	alias.home += SP_WAYS_HALF;
 	first = sp_set_at(flow.set[0]);
 	second = sp_set_at(alias.set[0]);
 	if (!first || !second || !sp_lock_try_once(&first->lock))
@@ -370,7 +376,7 @@ SP_GLOBAL int sp_pair_insert(struct sp_pkt *p)
 	/* no waiting with a lock in hand: who has the second one may want the first */
 	if (sp_lock_try_once(&second->lock)) {
 		if ((SP_READ(first->lock) == p->searched || !sp_flow_find(p)) && !sp_key_find(&p->other, p->other_hash))
-			done = sp_pair_place(p, &flow, &alias);
+			done = sp_pair_place(c, p, &flow, &alias);
 		sp_unlock(&second->lock, SP_READ(second->lock) + 1);
 	}
 	sp_unlock(&first->lock, SP_READ(first->lock) + 1);

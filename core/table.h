@@ -3,9 +3,13 @@
  * The flow table.
  *
  * OVERVIEW. Two flat arrays: sets of 28 sixteen-bit tags, a cache line each, and conversations of 128 bytes. Way w
- * of set b is conversation 28 b + w: there is no pointer and no free list. A key has two sets; it goes into the
+ * of set b has its entry (sp_entry_at()): there is no pointer and no free list. A key has two sets; it goes into the
  * first while that has room to spare, else into the emptier one; there into the way that its hash names, its home, if that
  * is empty. So the fast path (fast.h) asks for the memory there before it knows the tag, and mostly waits for nothing else.
+ *
+ * HALVES. Ways 0 to 13 of all sets are the first half of the entries, in a row, the others the second. Conversations are at
+ * home in the first, aliases in the second, and who finds his home taken begins to look there. So what most
+ * packets need lies close together, and the processor has fewer pages to look up; the rest is used when it is needed.
  *
  * LIFE of a way:   EMPTY -> CLAIMED -> tag -> (CLAIMED -> tag)* -> EMPTY
  *   claim     tag word, cmpxchg EMPTY -> CLAIMED; whoever succeeds owns the way
@@ -82,7 +86,7 @@ SP_INLINE sp_u32 sp_first_phase(const struct sp_pkt *p);
 struct sp_place {
 	sp_u32 set[2];
 	sp_u16 tag;
-	sp_u16 home; /* the way of either set that it gets if that is empty */
+	sp_u16 home; /* the way of either set that it gets if that is empty; an alias: SP_WAYS_HALF more */
 };
 
 SP_INLINE sp_u32 sp_first_set(sp_u64 hash, sp_u32 sets)
@@ -98,7 +102,7 @@ SP_INLINE void sp_place(struct sp_place *w, sp_u64 hash, sp_u32 sets)
 	w->set[1] = (sp_u32)(((mixed >> 32) * sets) >> 32);
 	if (w->set[1] == w->set[0])
 		w->set[1] = w->set[0] + 1 < sets ? w->set[0] + 1 : 0;
-	w->home = (sp_u16)((((hash >> 32) & 0xffff) * SP_WAYS) >> 16);
+	w->home = (sp_u16)((((hash >> 32) & 0xffff) * SP_WAYS_HALF) >> 16);
 	w->tag = (sp_u16)(hash >> 48);
 	if (w->tag <= SP_TAG_CLAIMED)
 		w->tag += 2;
@@ -443,8 +447,9 @@ SP_INLINE int sp_key_same(struct sp_key *shared, const struct sp_key *key)
 SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 {
 	struct sp_set *set = sp_set_at(b);
+	struct sp_config *c = sp_config_get();
 
-	if (!set)
+	if (!set || !c)
 		return 0;
 	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
 		const sp_u64 diff = SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES);
@@ -454,7 +459,7 @@ SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 		if (!match)
 			continue;
 		for (sp_u32 lane = 0; lane < 4; lane++) {
-			const sp_u32 at = b * SP_WAYS + i * 4 + lane;
+			const sp_u32 at = sp_entry_at(c, b, i * 4 + lane);
 			struct sp_flow *f;
 
 			if (!((match >> (16 * lane + 15)) & 1))

@@ -268,12 +268,13 @@ sp_u32 sp_live_next(const struct sp_live *l, sp_u32 from)
 	sp_u32 index, capacity = l->t.config->capacity;
 
 	for (index = from; index < capacity; index++) {
-		const struct sp_set *set = &l->t.sets[index / SP_WAYS];
-		sp_u32 way = index % SP_WAYS;
+		const struct sp_set *set = &l->t.sets[sp_entry_set(l->t.config, index)];
+		sp_u32 way = sp_entry_way(l->t.config, index);
 		sp_u64 word = __atomic_load_n(&set->tags[way / 4], __ATOMIC_ACQUIRE);
 
-		if (!word && way % 4 == 0) {
-			index += 3;
+		if (!word) { /* on to the next word, or half */
+			while (++way % 4 && way % SP_WAYS_HALF)
+				index++;
 			continue;
 		}
 		if ((word >> (way % 4 * 16) & 0xffff) > SP_TAG_CLAIMED)

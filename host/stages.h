@@ -145,7 +145,7 @@ static inline sp_u32 sp_tag_find(sp_u32 i, sp_u32 tag)
 	const struct sp_set *set = sp_set_at(i);
 	const __m128i want = _mm_set1_epi16((short)tag);
 	__m128i low, high;
-	sp_u32 ways;
+	sp_u32 ways, way;
 
 	if (!set)
 		return 0;
@@ -154,7 +154,8 @@ static inline sp_u32 sp_tag_find(sp_u32 i, sp_u32 tag)
 	high = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_loadu_si128((const __m128i *)&set->tags[4]), want),
 			       _mm_cmpeq_epi16(_mm_loadl_epi64((const __m128i *)&set->tags[6]), want));
 	ways = ((sp_u32)_mm_movemask_epi8(low) | (sp_u32)_mm_movemask_epi8(high) << 16) & ((1u << SP_WAYS) - 1);
-	return (i * SP_WAYS + (sp_u32)__builtin_ctz(ways | 1u << 31) + 1) & -(sp_u32)(ways != 0);
+	way = (sp_u32)__builtin_ctz(ways | 1u << (SP_WAYS - 1));
+	return (sp_entry_at(sp_config_get(), i, way) + 1) & -(sp_u32)(ways != 0);
 }
 #else
 /* The same, a word at a time. */
@@ -167,7 +168,7 @@ static inline sp_u32 sp_tag_find(sp_u32 i, sp_u32 tag)
 		const sp_u64 match = (diff - SP_LANES) & ~diff & (SP_LANES << 15);
 
 		if (match)
-			return i * SP_WAYS + w * 4 + (sp_u32)__builtin_ctzll(match) / 16 + 1;
+			return sp_entry_at(sp_config_get(), i, w * 4 + (sp_u32)__builtin_ctzll(match) / 16) + 1;
 	}
 	return 0;
 }
@@ -178,7 +179,8 @@ static inline void sp_soon_new(struct sp_engine *e, const struct sp_place *where
 {
 	struct sp_set *set = sp_set_at(where->set[0]);
 	const int home = set && sp_tag_get(set, where->home) == SP_TAG_EMPTY;
-	const sp_u32 at = home ? where->set[0] * SP_WAYS + where->home + 1u : sp_tag_find(where->set[0], SP_TAG_EMPTY);
+	const sp_u32 at = home ? sp_entry_at(e->t.config, where->set[0], where->home) + 1u :
+				 sp_tag_find(where->set[0], SP_TAG_EMPTY);
 
 	if (at)
 		sp_touch_flow(at - 1);

@@ -10,6 +10,12 @@
 
 #define SP_FAST_TRACK (-3) /* sp_fast_track() has to look */
 
+/* Is p probably found by an alias? What comes to a translating machine from the outside. */
+SP_INLINE int sp_fast_by_alias(const struct sp_glance *g, const struct sp_pkt *p)
+{
+	return p->zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && !g->nat_off && sp_nat_get();
+}
+
 /* May p change more of conversation f? A hint: no lock is held. */
 SP_INLINE int sp_fast_changes(struct sp_flow *f, const struct sp_pkt *p)
 {

@@ -63,7 +63,7 @@ static int fast(struct world *w, struct frame *f, struct sp_pkt *p, sp_u8 *zone)
 	p->generation = sp_generation(c, p->now_ns);
 	if (!sp_fast_read(f->b, end, f->len, p))
 		return SP_R_NONE;
-	flow = sp_fast_find(c, s, p, p->now_ns >> 10 & 1);
+	flow = sp_fast_find(c, s, p, p->now_ns >> 10 & 1, p->now_ns >> 11 & 1);
 	if (!flow || (p->nat && !w->gateway))
 		return SP_R_NONE;
 	*zone = way_out(w, flow, p);

@@ -120,14 +120,20 @@ static void check_cells(const struct sp_engine *e)
 		}
 }
 
+static sp_u16 tag_of(const struct sp_engine *e, sp_u32 i)
+{
+	return sp_tag_get(&e->t.sets[sp_entry_set(e->t.config, i)], sp_entry_way(e->t.config, i));
+}
+
 static void check_place(const struct sp_engine *e, sp_u32 i)
 {
+	const sp_u32 set = sp_entry_set(e->t.config, i);
 	const struct sp_flow *f = &e->t.flows[i];
 	struct sp_place where;
 
 	sp_place(&where, sp_key_hash(&f->key, e->t.config->secret), e->t.config->sets);
-	HOLDS(where.set[0] == i / SP_WAYS || where.set[1] == i / SP_WAYS, "entry %u is not in its sets", i);
-	HOLDS(sp_tag_get(&e->t.sets[i / SP_WAYS], i % SP_WAYS) == where.tag, "entry %u has another tag", i);
+	HOLDS(where.set[0] == set || where.set[1] == set, "entry %u is not in its sets", i);
+	HOLDS(tag_of(e, i) == where.tag, "entry %u has another tag", i);
 	for (sp_u32 j = 0; j < i; j++)
 		HOLDS(e->t.flows[j].phase == SP_PHASE_FREE || !sp_key_equal(&e->t.flows[j].key, &f->key),
 		      "entries %u and %u have one key", i, j);
@@ -144,8 +150,7 @@ void table_check(const struct sp_engine *e)
 		HOLDS(!(f->lock & 1), "entry %u is locked", i);
 		HOLDS(f->phase < SP_PHASE_COUNT, "entry %u has phase %u", i, f->phase);
 		if (f->phase == SP_PHASE_FREE) {
-			HOLDS(sp_tag_get(&e->t.sets[i / SP_WAYS], i % SP_WAYS) == SP_TAG_EMPTY, "entry %u is free, tagged",
-			      i);
+			HOLDS(tag_of(e, i) == SP_TAG_EMPTY, "entry %u is free, tagged", i);
 			continue;
 		}
 		count[sp_class_of(f->phase)]++;

@@ -20,7 +20,7 @@ static void one_length(sp_u32 len, struct sp_pkt *p)
 	world_packet(p);
 	if (!c || !s || !sp_fast_read(data, end, any_u32, p))
 		return;
-	f = sp_fast_find(c, s, p, any_bit());
+	f = sp_fast_find(c, s, p, any_bit(), any_bit());
 	if (!f || sp_fast_doubts(data, end, p) || !sp_fast_fits(c, s, f, p, any_u64))
 		return;
 	if (any_bit() && !sp_fast_source(f, p, any_u8, any_u64))

@@ -42,7 +42,7 @@ int main(void)
 	p = world_packet(&packet);
 	sp_alias_expire(any_u32, any_u64);
 	p = world_packet(&packet);
-	sp_flow_expire(any_u32, any_u32, any_u64);
+	sp_flow_expire(any_u32, any_u64);
 	p = world_packet(&packet);
 	sp_sweep_word(any_u32, any_u64);
 	p = world_packet(&packet);

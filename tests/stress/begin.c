@@ -173,12 +173,12 @@ static __attribute__((no_sanitize("thread"))) void copy(void *to, const void *fr
 /* Entry i as a listing reads it. Returns what changes when anybody has it locked; odd: nothing is there. */
 static __attribute__((no_sanitize("thread"))) sp_u32 list_one(struct sp_tables *t, sp_u32 i, struct sp_flow *f)
 {
-	const sp_u32 lock = *(volatile sp_u32 *)&t->flows[i].lock;
+	const sp_u32 lock = *(volatile sp_u32 *)&t->flows[i].lock, way = sp_entry_way(t->config, i);
 	struct sp_set set;
 
-	copy(&set, &t->sets[i / SP_WAYS], sizeof(set));
+	copy(&set, &t->sets[sp_entry_set(t->config, i)], sizeof(set));
 	copy(f, &t->flows[i], sizeof(*f));
-	return ((const sp_u16 *)set.tags)[i % SP_WAYS] > SP_TAG_CLAIMED && f->phase != SP_PHASE_FREE ? lock : 1;
+	return ((const sp_u16 *)set.tags)[way] > SP_TAG_CLAIMED && f->phase != SP_PHASE_FREE ? lock : 1;
 }
 
 /*

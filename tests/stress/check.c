@@ -82,7 +82,7 @@ static void check_ports(struct bench *b, const struct sums *sums)
 static void check_flow(struct bench *b, sp_u32 set, sp_u32 way, sp_u16 tag, struct sums *sums)
 {
 	struct sp_config *c = b->e->t.config;
-	const sp_u32 i = set * SP_WAYS + way;
+	const sp_u32 i = sp_entry_at(c, set, way);
 	struct sp_flow *f = &b->e->t.flows[i];
 	const sp_u32 class_ = sp_class_of(f->phase), end = (f->flags & SP_FLOW_FROM_1) != 0;
 	struct sp_place place;
@@ -143,14 +143,14 @@ static int check_all(struct bench *b, sp_u32 dangling)
 		HOLDS(!(t->sets[set].lock & 1), "the lock of set %u is held", set);
 		for (sp_u32 way = 0; way < SP_WAYS; way++) {
 			const sp_u16 tag = sp_tag_get(&t->sets[set], way);
-			struct sp_flow *f = &t->flows[set * SP_WAYS + way];
+			const sp_u32 i = sp_entry_at(t->config, set, way);
+			struct sp_flow *f = &t->flows[i];
 
-			HOLDS(!(f->lock & 1), "the lock of conversation %u is held", set * SP_WAYS + way);
+			HOLDS(!(f->lock & 1), "the lock of conversation %u is held", i);
 			if (tag != SP_TAG_EMPTY)
 				check_flow(b, set, way, tag, &sums);
 			else
-				HOLDS(f->phase == SP_PHASE_FREE, "conversation %u lives without a tag: it can not expire",
-				      set * SP_WAYS + way);
+				HOLDS(f->phase == SP_PHASE_FREE, "conversation %u has no tag: it can not expire", i);
 		}
 	}
 	for (sp_u32 i = 0; i < SP_FRAG_COUNT; i++)

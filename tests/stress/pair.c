@@ -27,7 +27,7 @@ static int may_begin(struct bench *b, const struct sp_engine_packet *in, struct 
 		return 0;
 	if (inwards && (p->dst.w32[0] != b->e->t.nat->slot[0].addr || ntohs(p->dport.raw) != b->forward_port))
 		return 0;
-	if (sp_fast_find(c, s, p, 0) || p->flow)
+	if (sp_fast_find(c, s, p, 0, 0) || p->flow)
 		return 0;
 	sp_fast_fresh(p, 0, inwards ? SP_LINE_FIRST : SP_LINE_INSIDE, inwards ? SP_ZONE_INSIDE : SP_ZONE_OUTSIDE, 0);
 	if (inwards) {
