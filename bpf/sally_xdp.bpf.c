@@ -32,13 +32,13 @@ SP_INLINE int sp_is_to(const struct sp_glance *g, const sp_u8 *data, const sp_u8
 
 /* Where does p leave, if it may take the lane? Its conversation f is locked. */
 SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop,
-			  const struct sp_hop_of *of, const sp_u8 *ip)
+			  sp_u64 source, const sp_u8 *ip)
 {
-	const sp_u64 note = SP_READ(of->note[sp_bit(p->dir) * 2]);
+	const sp_u64 note = sp_note_get(f, p->flow - 1, sp_bit(p->dir) * 2);
 
 	return p->hop_limit > 1 && note && !sp_others_translate(p->now_ns) &&
 	       sp_hop_read(note, sp_routes_now(ctx, p->family), sp_service(ip, p->family), p, hop) &&
-	       sp_fast_source(f, p, hop->zone, SP_READ(of->note[SP_NOTE_SOURCE]));
+	       sp_fast_source(f, p, hop->zone, source);
 }
 
 /* p was let in, and goes on by that hop. What XDP has to do with it. */
@@ -70,8 +70,8 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	struct sp_hop_seen hop;
 	int reason = SP_R_NONE, lane, fresh = 0;
 	struct sp_flow *f;
-	struct sp_hop_of *of = NULL;
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
+	sp_u64 source;
 
 	if (!g || g->bare_ip || !c || !s || !p)
 		return SP_FAST_NOT;
@@ -102,21 +102,17 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 	/* what is for this machine itself needs no way out */
 	lane = g->express && sp_is_to(g, data, end) && sp_routes_tell() && SP_READ(f->zone_to) != SP_ZONE_SELF &&
 	       SP_READ(f->zone_from) != SP_ZONE_SELF;
-	if (lane)
-		of = SP_LOOKUP(sp_hop_of, p->flow - 1);
 	/* memory that is needed under the lock, which nothing overtakes: asked for here, at once */
-	(void)SP_READ(f->packets[0]);
-	if (of)
-		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
+	sp_flow_soon(p->flow - 1, p->proto);
 	if ((lane || p->nat) && (g->virtual || sp_fast_doubts(data, end, p)))
 		return SP_FAST_NOT;
 	if (!sp_lock_try_once(&f->lock))
 		return SP_FAST_NOT;
-	if (sp_fast_fits(c, s, f, p, of ? of->note[SP_NOTE_SOURCE] : 0) &&
-	    (!lane || (of && sp_fast_hop(ctx, f, p, &hop, of, data + SP_FAST_L3))))
+	source = lane ? sp_note_get(f, p->flow - 1, SP_NOTE_SOURCE) : 0;
+	if (sp_fast_fits(c, s, f, p, source) && (!lane || sp_fast_hop(ctx, f, p, &hop, source, data + SP_FAST_L3)))
 		reason = sp_fast_record(f, p);
-	if (reason && p->nat == SP_NAT_SRC && of && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))
-		of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
+	if (reason && lane && p->nat == SP_NAT_SRC && (sp_u8)source != sp_source_told(p->now_ns))
+		sp_note_set(f, p->flow - 1, SP_NOTE_SOURCE, sp_source_tell(p));
 	sp_flow_unlock(f);
 	if (reason == SP_R_NONE)
 		return SP_FAST_NOT;
@@ -132,17 +128,18 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
  */
 SP_INLINE int sp_fast_remembered(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop)
 {
-	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, p->flow - 1);
 	const sp_u8 *ip = (void *)(long)ctx->data + SP_FAST_L3;
+	sp_u64 source;
 	int known;
 
-	if ((p->tcp_flags & SP_TCP_SYN) || !of || ip + 20 > (const sp_u8 *)(long)ctx->data_end ||
+	if ((p->tcp_flags & SP_TCP_SYN) || ip + 20 > (const sp_u8 *)(long)ctx->data_end ||
 	    !sp_lock_try_once(&f->lock))
 		return 0;
 	/* before it is answered, its sender may yet need another address */
-	known = sp_flow_is(f, &p->key) && (f->flags & SP_FLOW_ANSWERED) && sp_fast_hop(ctx, f, p, hop, of, ip);
-	if (known && p->nat == SP_NAT_SRC && (sp_u8)of->note[SP_NOTE_SOURCE] != sp_source_told(p->now_ns))
-		of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
+	source = sp_note_get(f, p->flow - 1, SP_NOTE_SOURCE);
+	known = sp_flow_is(f, &p->key) && (f->flags & SP_FLOW_ANSWERED) && sp_fast_hop(ctx, f, p, hop, source, ip);
+	if (known && p->nat == SP_NAT_SRC && (sp_u8)source != sp_source_told(p->now_ns))
+		sp_note_set(f, p->flow - 1, SP_NOTE_SOURCE, sp_source_tell(p));
 	sp_flow_unlock(f);
 	return known;
 }

@@ -152,7 +152,10 @@ struct sp_flow {
 	sp_u8 zone_from; /* L R  zone of the initiator */
 	sp_u8 zone_to; /* L R  zone of the other end; SP_ZONE_NONE until it has spoken */
 	/* second line */
-	struct sp_peer peer[2]; /* L R  by end of the key */
+	union {
+		struct sp_peer peer[2]; /* L R  TCP: by end of the key */
+		sp_u64 note[3]; /* L  others: what an engine remembers of them (port/port_bpf.h) */
+	};
 	sp_u64 bytes[2]; /* L R  IP bytes sent by each end */
 	sp_u32 packets[2]; /* L R  packets sent by each end, low 32 bits */
 	sp_u16 packets_high[2]; /* L R  and the next 16 */

@@ -172,7 +172,7 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 	at = sp_entry_at(c, where.set[0], where.home);
 	/* mostly it is at home, or will be: all memory that it needs is asked for at once, and many waits become one */
 	if (!fresh)
-		sp_flow_soon(at);
+		sp_flow_soon(at, p->proto);
 	if (p->other_set)
 		sp_set_soon(p->other_set - 1);
 	p->searched = sp_searched(where.set[0]);

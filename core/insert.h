@@ -249,7 +249,7 @@ SP_GLOBAL int sp_flow_insert(struct sp_pkt *p)
 	sp_place(&where, hash, c->sets);
 	if (p->slot) {
 		where.home += SP_WAYS_HALF;
-		sp_flow_soon(sp_entry_at(c, where.set[0], where.home)); /* not yet looked for */
+		sp_flow_soon(sp_entry_at(c, where.set[0], where.home), p->proto); /* not yet looked for */
 	}
 	set = sp_set_at(where.set[0]);
 	if (!set || (!sp_lock_try_once(&set->lock) && !sp_lock(SP_LOCK_SET, where.set[0])))

@@ -464,7 +464,7 @@ SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 
 			if (!((match >> (16 * lane + 15)) & 1))
 				continue;
-			sp_flow_soon(at); /* whoever finds it needs all of it: one wait, not one for each line */
+			sp_flow_soon(at, key->proto); /* whoever finds it needs all of it: one wait, not one for each line */
 			f = sp_flow_at(at);
 			if (f && sp_key_same(&f->key, key) && SP_READ(f->phase) != SP_PHASE_FREE)
 				return at + 1;

@@ -277,7 +277,6 @@ SP_INLINE int sp_hop_is_due(sp_u32 i, sp_u64 now_ns)
 SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, sp_u32 routes, sp_u32 service)
 {
 	sp_u32 i, version;
-	struct sp_hop_of *of;
 	struct sp_flow *f;
 	sp_be32 last;
 
@@ -292,15 +291,14 @@ SP_GLOBAL int sp_hop_learn(struct sp_pkt *p, const struct bpf_fib_lookup *fib, s
 		version = (sp_u32)sp_hop_refresh(i, fib, p->zone_out, p->now_ns);
 	}
 	f = sp_flow_at(p->flow - 1);
-	of = SP_LOOKUP(sp_hop_of, p->flow - 1);
-	if (!version || !f || !of)
+	if (!version || !f)
 		return 0;
 	p->note = (sp_u64)routes << 32 | (sp_u64)(version & 0xfff) << 20 | (sp_u64)i << 8 | (service & 0xff);
 	if (sp_flow_lock(f, p->flow - 1)) {
 		if (sp_flow_is(f, &p->key)) {
-			of->note[sp_bit(p->dir) * 2] = p->note;
+			sp_note_set(f, p->flow - 1, sp_bit(p->dir) * 2, p->note);
 			if (p->nat == SP_NAT_SRC)
-				of->note[SP_NOTE_SOURCE] = sp_source_tell(p);
+				sp_note_set(f, p->flow - 1, SP_NOTE_SOURCE, sp_source_tell(p));
 		}
 		sp_flow_unlock(f);
 	}

@@ -62,8 +62,9 @@ SP_ARRAY(sp_nat, struct sp_nat_addrs, 1);
 SP_ARRAY(sp_ports, struct sp_port, 1); /* slots * SP_NAT_PORTS */
 
 /*
- * What is remembered beside a conversation, under its lock: where packets of either end of its key leave (first and last
- * word, lane_bpf.h); between them, so that each is beside it, what its sender becomes (core/fast.h).
+ * What is remembered of a conversation, under its lock: where packets of either end of its key leave (first and last word,
+ * lane_bpf.h); between them, so that each is beside it, what its sender becomes (core/fast.h). That is in the conversation
+ * itself, but where TCP's windows are: what is remembered of TCP lies beside it, in an array of its own.
  */
 #define SP_NOTE_SOURCE 1
 struct sp_hop_of {
@@ -146,14 +147,17 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 	return SP_LOOKUP(sp_flows, i);
 }
 
-/* Entry i will be needed. BPF has no instruction that fetches ahead, but nobody waits for what is not used. */
-SP_INLINE void sp_flow_soon(sp_u32 i)
+/* Entry i will be needed, by a packet of that protocol. BPF can not fetch ahead, but nobody waits for what is not used. */
+SP_INLINE void sp_flow_soon(sp_u32 i, sp_u8 proto)
 {
-	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, i);
 	struct sp_flow *f = sp_flow_at(i);
+	struct sp_hop_of *of;
 
 	if (f)
 		(void)SP_READ(f->packets[0]);
+	if (proto != SP_PROTO_TCP)
+		return;
+	of = SP_LOOKUP(sp_hop_of, i);
 	if (of)
 		(void)SP_READ(of->note[SP_NOTE_SOURCE]);
 }
@@ -167,16 +171,52 @@ SP_INLINE void sp_set_soon(sp_u32 b)
 		(void)SP_READ(set->lock);
 }
 
+/* Note n of f, which is entry i and locked. No pointer to either place: the verifier would follow both to the end. */
+SP_INLINE sp_u64 sp_note_get(struct sp_flow *f, sp_u32 i, sp_u32 n)
+{
+	struct sp_hop_of *of;
+
+	if (f->key.proto != SP_PROTO_TCP)
+		return SP_READ(f->note[n]);
+	of = SP_LOOKUP(sp_hop_of, i);
+	return of ? SP_READ(of->note[n]) : 0;
+}
+
+SP_INLINE void sp_note_set(struct sp_flow *f, sp_u32 i, sp_u32 n, sp_u64 note)
+{
+	struct sp_hop_of *of;
+
+	if (f->key.proto != SP_PROTO_TCP) {
+		SP_WRITE(f->note[n], note);
+		return;
+	}
+	of = SP_LOOKUP(sp_hop_of, i);
+	if (of)
+		SP_WRITE(of->note[n], note);
+}
+
+SP_INLINE void sp_notes_begin(sp_u64 *note, const struct sp_pkt *p)
+{
+	note[0] = note[1] = note[2] = 0;
+	if (p)
+		note[(p->dir & 1) * 2] = p->note;
+}
+
 /* Entry i, which is locked, becomes the conversation that p begins; NULL: has other aliases. */
 SP_INLINE void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
 {
-	struct sp_hop_of *of = SP_LOOKUP(sp_hop_of, i);
+	struct sp_flow *f = sp_flow_at(i);
+	struct sp_hop_of *of;
 
-	if (!of)
+	if (!f)
 		return;
-	of->note[0] = of->note[1] = of->note[2] = 0;
-	if (p)
-		of->note[(p->dir & 1) * 2] = p->note;
+	if ((p ? p->key.proto : f->key.proto) != SP_PROTO_TCP) {
+		sp_notes_begin(f->note, p);
+		return;
+	}
+	of = SP_LOOKUP(sp_hop_of, i);
+	if (of)
+		sp_notes_begin(of->note, p);
 }
 
 SP_INLINE struct sp_frag *sp_frag_at(sp_u32 i)

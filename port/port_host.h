@@ -187,7 +187,7 @@ SP_INLINE struct sp_flow *sp_flow_at(sp_u32 i)
 }
 
 /* Nothing beside it is kept natively, unless the including file does. */
-#define sp_flow_soon(i) ((void)(i))
+#define sp_flow_soon(i, proto) ((void)(i), (void)(proto))
 #define sp_set_soon(b) ((void)(b))
 #ifndef sp_flow_placed
 #define sp_flow_placed(i, p) ((void)(i))

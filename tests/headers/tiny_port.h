@@ -38,7 +38,7 @@ struct sp_config *sp_config_get(void);
 struct sp_state *sp_state_get(void);
 struct sp_set *sp_set_at(sp_u32 i);
 struct sp_flow *sp_flow_at(sp_u32 i);
-void sp_flow_soon(sp_u32 i);
+void sp_flow_soon(sp_u32 i, sp_u8 proto);
 void sp_set_soon(sp_u32 b);
 void sp_flow_placed(sp_u32 i, const struct sp_pkt *p);
 struct sp_frag *sp_frag_at(sp_u32 i);

@@ -158,7 +158,7 @@ static struct sp_flow *sp_flow_at(sp_u32 i)
 	return ONE_OF(world_flow);
 }
 
-#define sp_flow_soon(i) ((void)(i))
+#define sp_flow_soon(i, proto) ((void)(i), (void)(proto))
 #define sp_set_soon(b) ((void)(b))
 
 static __attribute__((unused)) void sp_flow_placed(sp_u32 i, const struct sp_pkt *p)
