@@ -37,7 +37,7 @@ SP_INLINE sp_u32 sp_fast_foreign(struct __sk_buff *skb)
 
 	if (data + SP_FAST_L3 + sizeof(ip) > end)
 		return 0;
-	__builtin_memcpy(&ip, data + SP_FAST_L3, sizeof(ip));
+	sp_from_frame(&ip, data + SP_FAST_L3, sizeof(ip));
 	return (sp_ntoh16(ip.frag) & 0x3fff) || sp_nat_slot_of(ip.src.raw) ? 0 : sp_ntoh16(ip.total);
 }
 
@@ -88,7 +88,7 @@ SP_INLINE int sp_fast_rewrite(struct __sk_buff *skb, const struct sp_pkt *p)
 
 	if (data + SP_FAST_L3 + sizeof(ip) > end)
 		return -1;
-	__builtin_memcpy(&ip, data + SP_FAST_L3, sizeof(ip));
+	sp_from_frame(&ip, data + SP_FAST_L3, sizeof(ip));
 	ip.check.raw = sp_sum_change(ip.check.raw, p->old4, p->new4, SP_FIX_4);
 	if (p->nat == SP_NAT_DST)
 		ip.dst.raw = p->new4;

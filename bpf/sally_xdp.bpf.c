@@ -26,7 +26,7 @@ SP_INLINE int sp_is_to(const struct sp_glance *g, const sp_u8 *data, const sp_u8
 
 	if (data + SP_MAC > end)
 		return 0;
-	__builtin_memcpy(to, data, SP_MAC);
+	sp_from_frame(to, data, SP_MAC);
 	return !((to[0] ^ g->mac[0]) | (to[1] ^ g->mac[1]) | (to[2] ^ g->mac[2])) || sp_test_mode;
 }
 
@@ -50,7 +50,7 @@ SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, const str
 	sp_count(SP_R_EXPRESS, p);
 	if (data + 2 * SP_MAC > end)
 		return XDP_DROP;
-	__builtin_memcpy(data, hop->macs, 2 * SP_MAC);
+	sp_to_frame(data, hop->macs, 2 * SP_MAC);
 	return (int)bpf_redirect(hop->ifindex, 0);
 }
 

@@ -29,7 +29,7 @@ SP_INLINE int sp_fast_tcp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
 
 	if (l4 + 20 > end || p->l4_len < 20)
 		return 0;
-	__builtin_memcpy(&tcp, l4, 20);
+	sp_from_frame(&tcp, l4, 20);
 	head = (tcp.off >> 4) * 4u;
 	if (head < 20 || head > p->l4_len || !tcp.sport.raw || !tcp.dport.raw)
 		return 0;
@@ -53,7 +53,7 @@ SP_INLINE int sp_fast_udp(const sp_u8 *l4, const sp_u8 *end, struct sp_pkt *p)
 
 	if (l4 + 8 > end || p->l4_len < 8)
 		return 0;
-	__builtin_memcpy(&udp, l4, 8);
+	sp_from_frame(&udp, l4, 8);
 	len = sp_ntoh16(udp.len);
 	sport = sp_ntoh16(udp.sport);
 	if ((p->segs <= 1 && (len < 8 || len > p->l4_len)) || !udp.dport.raw)
@@ -83,7 +83,7 @@ SP_INLINE int sp_fast_ip4(const sp_u8 *ip4, const sp_u8 *end, sp_u32 room, struc
 
 	if (ip4 + 20 > end)
 		return 0;
-	__builtin_memcpy(&ip, ip4, 20);
+	sp_from_frame(&ip, ip4, 20);
 	p->len = sp_ntoh16(ip.total);
 	if (ip.version_ihl != 0x45 || p->len < 20 || p->len > room || (sp_ntoh16(ip.frag) & 0x3fff))
 		return 0;
@@ -106,7 +106,7 @@ SP_INLINE int sp_fast_ip6(const sp_u8 *ip6, const sp_u8 *end, sp_u32 room, struc
 
 	if (ip6 + 40 > end)
 		return 0;
-	__builtin_memcpy(&ip, ip6, 40);
+	sp_from_frame(&ip, ip6, 40);
 	p->len = sp_ntoh16(ip.payload) + 40u;
 	if (ip6[0] >> 4 != 6 || p->len > room)
 		return 0;
@@ -391,7 +391,7 @@ SP_INLINE int sp_fast_doubts(sp_u8 *data, sp_u8 *end, const struct sp_pkt *p)
 	      sp_hton32(p->proto).raw;
 	if (p->family == SP_IPV6)
 		acc += (sp_u64)p->src.w32[1] + p->src.w32[2] + p->src.w32[3] + p->dst.w32[1] + p->dst.w32[2] + p->dst.w32[3];
-	__builtin_memcpy(&field, at, 2);
+	sp_from_frame(&field, at, 2);
 	return field == sp_fold(acc);
 }
 
@@ -401,14 +401,15 @@ SP_INLINE void sp_fast_write4(sp_u8 *ip, const struct sp_pkt *p, sp_u32 hops)
 	const sp_u32 from = p->nat ? p->old4 : 0, to = p->nat ? p->new4 : 0;
 	sp_u16 sum, life, lives;
 
-	__builtin_memcpy(&life, ip + 8, 2);
-	ip[8] = (sp_u8)(ip[8] - hops);
-	__builtin_memcpy(&lives, ip + 8, 2);
-	__builtin_memcpy(&sum, ip + 10, 2);
+	sp_from_frame(&life, ip + 8, 2);
+	lives = life;
+	*(sp_u8 *)&lives = (sp_u8)(*(sp_u8 *)&life - hops);
+	sp_to_frame(ip + 8, &lives, 2);
+	sp_from_frame(&sum, ip + 10, 2);
 	sum = (sp_u16)~sp_fold((sp_u64)(sp_u16)~sum + (sp_u32)~from + to + (sp_u16)~life + lives);
-	__builtin_memcpy(ip + 10, &sum, 2);
+	sp_to_frame(ip + 10, &sum, 2);
 	if (p->nat)
-		__builtin_memcpy(ip + (p->nat == SP_NAT_DST ? 16 : 12), &to, 4);
+		sp_to_frame(ip + (p->nat == SP_NAT_DST ? 16 : 12), &to, 4);
 }
 
 /* The same of the transport header, whose checksum is finished. */
@@ -420,15 +421,15 @@ SP_INLINE void sp_fast_write_l4(sp_u8 *data, sp_u8 *end, const struct sp_pkt *p)
 
 	if (!p->nat || !port || !check)
 		return;
-	__builtin_memcpy(port, &p->new_port, 2);
-	__builtin_memcpy(&sum, check, 2);
+	sp_to_frame(port, &p->new_port, 2);
+	sp_from_frame(&sum, check, 2);
 	if (p->kind == SP_KIND_UDP && !sum)
 		return;
 	sum = (sp_u16)~sp_fold((sp_u64)(sp_u16)~sum + (sp_u32)~p->old4 + p->new4 + (sp_u16)~p->old_port.raw +
 			       p->new_port.raw);
 	if (p->kind == SP_KIND_UDP && !sum)
 		sum = 0xffff;
-	__builtin_memcpy(check, &sum, 2);
+	sp_to_frame(check, &sum, 2);
 }
 
 /* The packet in memory becomes what p says, with `hops` less to live; that it is all there was seen when it was read. */

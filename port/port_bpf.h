@@ -284,7 +284,7 @@ typedef struct xdp_md sp_dev;
 		int bad_ = -1;                                                        \
 		if (off_ <= 0x3fff) {                                                 \
 			if (data_ + off_ + (n) <= end_) {                             \
-				__builtin_memcpy((to), data_ + off_, (n));            \
+				sp_from_frame((to), data_ + off_, (n));               \
 				bad_ = 0;                                             \
 			} else {                                                      \
 				__builtin_memset((to), 0, (n));                       \
@@ -399,7 +399,7 @@ SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 		int bad_ = -1;                                                                   \
 		if (off_ <= 0x3fff) {                                                            \
 			if (data_ + off_ + (n) <= end_) {                                        \
-				__builtin_memcpy(data_ + off_, (from), (n));                     \
+				sp_to_frame(data_ + off_, (from), (n));                          \
 				bad_ = 0;                                                        \
 			} else {                                                                 \
 				bad_ = bpf_xdp_store_bytes((dev), off_, (from), (n)) ? -1 : 0;   \
