@@ -129,15 +129,18 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 SP_INLINE int sp_fast_remembered(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *p, struct sp_hop_seen *hop)
 {
 	const sp_u8 *ip = (void *)(long)ctx->data + SP_FAST_L3;
-	sp_u64 source;
+	sp_u64 source = 0;
 	int known;
 
 	if ((p->tcp_flags & SP_TCP_SYN) || ip + 20 > (const sp_u8 *)(long)ctx->data_end ||
 	    !sp_lock_try_once(&f->lock))
 		return 0;
 	/* before it is answered, its sender may yet need another address */
-	source = sp_note_get(f, p->flow - 1, SP_NOTE_SOURCE);
-	known = sp_flow_is(f, &p->key) && (f->flags & SP_FLOW_ANSWERED) && sp_fast_hop(ctx, f, p, hop, source, ip);
+	known = sp_flow_is(f, &p->key) && (f->flags & SP_FLOW_ANSWERED);
+	if (known) {
+		source = sp_note_get(f, p->flow - 1, SP_NOTE_SOURCE);
+		known = sp_fast_hop(ctx, f, p, hop, source, ip);
+	}
 	if (known && p->nat == SP_NAT_SRC && (sp_u8)source != sp_source_told(p->now_ns))
 		sp_note_set(f, p->flow - 1, SP_NOTE_SOURCE, sp_source_tell(p));
 	sp_flow_unlock(f);
