@@ -41,8 +41,8 @@ SP_INLINE int sp_fast_hop(struct xdp_md *ctx, struct sp_flow *f, struct sp_pkt *
 	       sp_fast_source(f, p, hop->zone, source);
 }
 
-/* p was let in, and goes on by that hop. What XDP has to do with it. */
-SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, const struct sp_hop_seen *hop)
+/* p was let in, and goes on there. What XDP has to do with it. */
+SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, sp_u32 ifindex, const sp_u8 *macs)
 {
 	sp_u8 *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
@@ -50,8 +50,8 @@ SP_INLINE int sp_fast_send(struct xdp_md *ctx, const struct sp_pkt *p, const str
 	sp_count(SP_R_EXPRESS, p);
 	if (data + 2 * SP_MAC > end)
 		return XDP_DROP;
-	sp_to_frame(data, hop->macs, 2 * SP_MAC);
-	return (int)bpf_redirect(hop->ifindex, 0);
+	sp_to_frame(data, macs, 2 * SP_MAC);
+	return (int)bpf_redirect(ifindex, 0);
 }
 
 /* May p, which belongs to no conversation, begin one as others did? */
@@ -118,7 +118,7 @@ SP_GLOBAL int sp_fast_in(struct xdp_md *ctx)
 		return SP_FAST_NOT;
 	sp_count((sp_u32)reason, p);
 	if (lane)
-		return sp_fast_send(ctx, p, &hop);
+		return sp_fast_send(ctx, p, hop.ifindex, hop.macs);
 	sp_fast_write(data, end, p, 0);
 	return XDP_PASS;
 }
@@ -168,7 +168,7 @@ SP_GLOBAL int sp_fast_follow(struct xdp_md *ctx, sp_u32 reason)
 	       SP_READ(f->zone_from) != SP_ZONE_SELF;
 	nat = p->nat;
 	if (lane && sp_fast_remembered(ctx, f, p, &hop))
-		return sp_fast_send(ctx, p, &hop);
+		return sp_fast_send(ctx, p, hop.ifindex, hop.macs);
 	p->nat = nat;
 	if (nat)
 		sp_fast_write(data, end, p, 0);
@@ -249,7 +249,7 @@ SP_GLOBAL int sp_fast_begun(struct xdp_md *ctx)
 	struct sp_glance *g = sp_look(ctx->ingress_ifindex);
 	struct sp_pkt *p = SP_LOOKUP(sp_packet, 0);
 	struct sp_precedent *q = p ? sp_precedent_at(p) : NULL;
-	struct sp_hop_seen hop;
+	sp_u8 macs[2 * SP_MAC];
 	int known = 1;
 
 	if (!g || !q)
@@ -258,19 +258,17 @@ SP_GLOBAL int sp_fast_begun(struct xdp_md *ctx)
 	if (sp_is_watched(p->now_ns)) /* its line has no log */
 		sp_tell(p, q->reason);
 	sp_sweep_new(p->hash, p->now_ns);
-	hop.ifindex = p->out;
-	hop.zone = p->zone_out;
-	__builtin_memcpy(hop.macs, p->macs, sizeof(hop.macs));
-	sp_express_leaves(p, hop.ifindex, hop.zone);
+	sp_express_leaves(p, p->out, p->zone_out);
 	/* who comes from the outside keeps his address; if there is no alias yet, there is none (sp_express_known()) */
-	if (!p->nat && hop.zone == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) &&
+	if (!p->nat && p->zone_out == SP_ZONE_OUTSIDE && p->family == SP_IPV4 && sp_is_private4(p->src.w32[0]) &&
 	    !g->nat_off && sp_nat_get()) {
 		if (!q->slot)
 			q->slot = (sp_u16)sp_nat_choose(p);
 		known = sp_nat_first(ctx, p, q->slot) == SP_R_FORWARDED;
 	}
 	g->begins = SP_BEGINS | (q->slot ? SP_BEGINS_TWICE : 0);
-	return known ? sp_fast_send(ctx, p, &hop) : XDP_PASS;
+	__builtin_memcpy(macs, p->macs, sizeof(macs));
+	return known ? sp_fast_send(ctx, p, p->out, macs) : XDP_PASS;
 }
 
 /*
