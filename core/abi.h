@@ -95,7 +95,7 @@ enum sp_phase {
 /* ---- the flow table ------------------------------------------------------------------------------------------ */
 
 #define SP_WAYS 28 /* conversations in one set */
-#define SP_WAYS_HALF (SP_WAYS / 2)
+#define SP_WAYS_HALF (SP_WAYS / 2) /* those of conversations come first, those of aliases last: sp_entry_at() */
 #define SP_TAG_WORDS 7 /* 28 tags of 16 bits */
 #define SP_TAG_EMPTY 0u
 #define SP_TAG_CLAIMED 1u /* taken, not yet readable */
