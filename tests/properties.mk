@@ -4,26 +4,26 @@
 CHECKS += check-properties
 
 PROPERTIES_DIR := $(B)/tests/properties
-PROPERTIES_DEPS := tests/properties.mk $(wildcard core/*.h port/*.h host/*.h host/engine.c policy/*.h tests/properties/*.h \
-	tests/fuzz/*.h)
-PROPERTIES_C := $(addprefix tests/fuzz/,look.c table.c wire.c world.c model.c honest.c policies.c lane.c crowd.c) \
-	host/names.c host/craft.c host/glance.c $(wildcard host/batch*.c) $(wildcard policy/*.c)
-PROPERTIES_SANITIZE ?= -fsanitize=address,undefined -fno-sanitize-recover=all
+PROPERTIES_WORLD := $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
+PROPERTIES_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: check-properties
-check-properties: ## small models to the end; each answer that can fail
-	@$(MAKE) --no-print-directory -j2 $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults
+check-properties: $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults ## small models to the end; each answer that can fail
 	$(PROPERTIES_DIR)/test
 	$(PROPERTIES_DIR)/faults
 
-$(PROPERTIES_DIR)/faults: tests/properties/faults.c $(PROPERTIES_C) $(PROPERTIES_DEPS)
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(PROPERTIES_SANITIZE) $(CPPFLAGS) -o $@ $< $(PROPERTIES_C)
+$(PROPERTIES_DIR)/test: $(PROPERTIES_DIR)/models.o $(PROPERTIES_DIR)/source.o $(PROPERTIES_WORLD:%.c=$(B)/%.o)
+$(PROPERTIES_DIR)/test: $(POLICY_OBJ) $(B)/libhost.a
+	$(CC) $(CFLAGS) -o $@ $^
 
-PROPERTIES_TEST := tests/properties/models.c tests/properties/source.c host/engine.c $(PROPERTIES_C)
-$(PROPERTIES_DIR)/test: $(PROPERTIES_TEST) $(PROPERTIES_DEPS)
+# with sanitizers, except for what has no part in a packet's way there
+$(PROPERTIES_DIR)/faults: $(patsubst %.c,$(PROPERTIES_DIR)/sane/%.o,tests/properties/faults.c $(PROPERTIES_WORLD))
+$(PROPERTIES_DIR)/faults: $(POLICY_OBJ) $(B)/libhost.a
+	$(CC) $(CFLAGS) $(PROPERTIES_SANITIZE) -o $@ $^
+
+$(PROPERTIES_DIR)/sane/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -fno-strict-aliasing $(WARN) $(CFLAGS) $(CPPFLAGS) -o $@ $(PROPERTIES_TEST)
+	$(CC) $(ALL_CFLAGS) $(PROPERTIES_SANITIZE) -c $< -o $@
 
 .PHONY: mutants
 mutants: ## break the core in one place at a time, in a copy: do the properties find it?
