@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Every kernel program loads, built by either compiler, and costs the verifier no more than its budget.
+# Every kernel program loads, built by either compiler, and costs no more instructions and stack than it may.
 
 CHECKS += check-verifier
 BPF16_CC ?= clang-16
@@ -14,5 +14,5 @@ $(B)/tests/loader: tests/verifier/loader.c
 	$(CC) $(ALL_CFLAGS) -o $@ $< -lbpf
 
 .PHONY: check-verifier
-check-verifier: $(BPF_OBJ) $(BPF16_OBJ) $(B)/tests/loader ## load every kernel program within its budget
-	tests/verifier/run $(B)
+check-verifier: $(BPF_OBJ) $(BPF16_OBJ) $(B)/tests/loader ## load every kernel program within its budget, and its stack
+	PYTHON="$(PYTHON)" tests/verifier/run $(B)
