@@ -67,9 +67,9 @@ def test_one_beside_others(tmp_path, ends):
     """It begins before the next and ends after it; its failure counts; the one after "wait" finds it ended."""
     script = (f"cd {tmp_path}\n"
               "case $target in\n"
-              "check-a) touch began; while ! [ -e b ]; do sleep 0.01; done; touch ended\n"
+              "check-a) touch began; while ! [ -e next ]; do sleep 0.01; done; touch ended\n"
               f"	echo 1 passed, {ends} failed, 0 skipped; exit {ends} ;;\n"
-              "check-b) while ! [ -e began ]; do sleep 0.01; done; touch b; echo 10 passed, 0 failed, 0 skipped ;;\n"
+              "check-b) while ! [ -e began ]; do sleep 0.01; done; touch next; echo 10 passed, 0 failed, 0 skipped ;;\n"
               "check-c) [ -e ended ]; echo 100 passed, $? failed, 0 skipped ;;\n"
               "esac\n")
     code, lines = run(tmp_path, script, "check-a+", "check-b", "check-wait", "check-c")
@@ -83,11 +83,11 @@ def test_nothing_is_left_of_what_goes_on_beside(tmp_path):
     script = (f"cd {tmp_path}\n"
               "case $target in\n"
               "check-a) sleep 61 & echo $! >pid; wait ;;\n"
-              "check-b) while ! [ -s pid ]; do sleep 0.01; done; touch b; sleep 2 ;;\n"
+              "check-b) while ! [ -s pid ]; do sleep 0.01; done; touch next; sleep 2 ;;\n"
               "esac\n")
     words, env = prepared(tmp_path, script, "check-a+", "check-b")
     check = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "b").exists():
+    while not (tmp_path / "next").exists():
         time.sleep(0.01)
     check.send_signal(signal.SIGTERM)
     assert check.wait(20) == 143
