@@ -5,6 +5,7 @@ CHECKS += check-properties
 
 PROPERTIES_DIR := $(B)/tests/properties
 PROPERTIES_WORLD := $(filter-out %_fuzz.c,$(wildcard tests/fuzz/*.c))
+PROPERTIES_REST := $(POLICY_OBJ) $(B)/libhost.a
 PROPERTIES_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 .PHONY: check-properties
@@ -12,13 +13,13 @@ check-properties: $(PROPERTIES_DIR)/test $(PROPERTIES_DIR)/faults ## small model
 	$(PROPERTIES_DIR)/test
 	$(PROPERTIES_DIR)/faults
 
-$(PROPERTIES_DIR)/test: $(PROPERTIES_DIR)/models.o $(PROPERTIES_DIR)/source.o $(PROPERTIES_WORLD:%.c=$(B)/%.o)
-$(PROPERTIES_DIR)/test: $(POLICY_OBJ) $(B)/libhost.a
+PROPERTIES_TEST := $(patsubst %.c,$(B)/%.o,tests/properties/models.c tests/properties/source.c $(PROPERTIES_WORLD))
+$(PROPERTIES_DIR)/test: $(PROPERTIES_TEST) $(PROPERTIES_REST)
 	$(CC) $(CFLAGS) -o $@ $^
 
 # with sanitizers, except for what has no part in a packet's way there
-$(PROPERTIES_DIR)/faults: $(patsubst %.c,$(PROPERTIES_DIR)/sane/%.o,tests/properties/faults.c $(PROPERTIES_WORLD))
-$(PROPERTIES_DIR)/faults: $(POLICY_OBJ) $(B)/libhost.a
+PROPERTIES_FAULTS := $(patsubst %.c,$(PROPERTIES_DIR)/sane/%.o,tests/properties/faults.c $(PROPERTIES_WORLD))
+$(PROPERTIES_DIR)/faults: $(PROPERTIES_FAULTS) $(PROPERTIES_REST)
 	$(CC) $(CFLAGS) $(PROPERTIES_SANITIZE) -o $@ $^
 
 $(PROPERTIES_DIR)/sane/%.o: %.c
