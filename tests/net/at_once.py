@@ -3,8 +3,8 @@
 
 usage: at_once.py WORDS... [-- WORDS...]...      each share is a pytest of its own, with these words
 
-Labs have the number of their process in their name, so shares do not meet. Most of the time a test waits for something:
-two shares take half as long. Ended by what the worst of them ended with; what ends this ends them first.
+Labs have the number of their process in their name, so shares do not meet. Much of the time a test waits for something.
+Ended by what the worst of them ended with; what ends this ends them first.
 """
 
 import os
