@@ -184,9 +184,7 @@ SP_INLINE struct sp_flow *sp_fast_find(struct sp_config *c, struct sp_state *s, 
 			p->flow = at + 1;
 	}
 	if (!p->flow)
-		p->flow = sp_set_find(where.set[0], where.tag, &p->key);
-	if (!p->flow)
-		p->flow = sp_set_find(where.set[1], where.tag, &p->key);
+		p->flow = sp_place_find(&where, &p->key);
 	if (!p->flow)
 		return SP_NULL;
 	f = sp_flow_at(p->flow - 1);

@@ -6,15 +6,13 @@
 #include "expire.h"
 #include "proof.h"
 
-/* Claims an empty way of set b, `home` if that is one, else rather one of its half: way + 1, or 0. */
+/* Claims an empty way of set b, rather one of home's half: way + 1, or 0. */
 SP_GLOBAL int sp_set_claim(sp_u32 b, sp_u32 home)
 {
 	struct sp_set *set = sp_set_at(b);
 
 	if (!set || home >= SP_WAYS)
 		return 0;
-	if (sp_tag_get(set, home) == SP_TAG_EMPTY && sp_tag_swap(b, home, SP_TAG_EMPTY, SP_TAG_CLAIMED))
-		return (int)home + 1;
 	for (sp_u32 n = 0; n < SP_WAYS; n++) {
 		const sp_u32 way = home < SP_WAYS_HALF ? n : SP_WAYS - 1 - n;
 
@@ -24,8 +22,18 @@ SP_GLOBAL int sp_set_claim(sp_u32 b, sp_u32 home)
 	return 0;
 }
 
+/* The same; its home, if that is empty: mostly it is, and then this is no call. */
+SP_INLINE int sp_home_claim(sp_u32 b, sp_u32 home)
+{
+	struct sp_set *set = sp_set_at(b);
+
+	if (set && sp_tag_try(set, home, SP_TAG_EMPTY, SP_TAG_CLAIMED))
+		return (int)home + 1;
+	return sp_set_claim(b, home);
+}
+
 /* How many ways of set b are empty. */
-SP_GLOBAL int sp_set_room(sp_u32 b)
+SP_INLINE int sp_set_room(sp_u32 b)
 {
 	struct sp_set *set = sp_set_at(b);
 	sp_u32 room = 0;
@@ -160,10 +168,10 @@ SP_INLINE int sp_way_claim(const struct sp_place *where, sp_u32 *b)
 	*b = where->set[0];
 	if (room < SP_ROOMY && sp_set_room(where->set[1]) > room)
 		*b = where->set[1];
-	way = sp_set_claim(*b, where->home);
+	way = sp_home_claim(*b, where->home);
 	if (!way) {
 		*b = where->set[0] ^ where->set[1] ^ *b;
-		way = sp_set_claim(*b, where->home);
+		way = sp_home_claim(*b, where->home);
 	}
 	return way;
 }
@@ -304,7 +312,7 @@ out:
  * Fills both ways of a pair, which nobody else knows yet: conversation `flow` of p, and its alias (index + 1 each). 0:
  * somebody still holds the lock of what was there before.
  */
-SP_GLOBAL int sp_pair_fill(struct sp_pkt *p, sp_u32 flow, sp_u32 alias)
+SP_INLINE int sp_pair_fill(struct sp_pkt *p, sp_u32 flow, sp_u32 alias)
 {
 	struct sp_flow *f = sp_flow_at(flow - 1), *a = sp_flow_at(alias - 1);
 	struct sp_config *c = sp_config_get();
@@ -375,7 +383,7 @@ SP_GLOBAL int sp_pair_insert(struct sp_pkt *p)
 		return 0;
 	/* no waiting with a lock in hand: who has the second one may want the first */
 	if (sp_lock_try_once(&second->lock)) {
-		if ((SP_READ(first->lock) == p->searched || !sp_flow_find(p)) && !sp_key_find(&p->other, p->other_hash))
+		if ((SP_READ(first->lock) == p->searched || !sp_flow_find(p)) && !sp_place_find(&alias, &p->other))
 			done = sp_pair_place(c, p, &flow, &alias);
 		sp_unlock(&second->lock, SP_READ(second->lock) + 1);
 	}

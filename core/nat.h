@@ -97,7 +97,7 @@ SP_GLOBAL int sp_alias_link(struct sp_pkt *p)
  * The key under which conversation p->flow is known to side p->side: to the responder, p's sender has address p->new4;
  * to the initiator, p's receiver has p->old4. It becomes p->other.
  */
-SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
+SP_INLINE int sp_alias_key_set(struct sp_pkt *p)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_addr known = {};
@@ -118,6 +118,11 @@ SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
 	if (!p->other_set || !sp_key_equal(&p->other, &key))
 		sp_other_set(c, p, &key);
 	return 1;
+}
+
+SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
+{
+	return sp_alias_key_set(p);
 }
 
 /* Makes that alias and gives it to the conversation. SP_R_NONE, or why not. */
@@ -460,7 +465,7 @@ SP_GLOBAL int sp_nat_at_once(sp_dev *dev, struct sp_pkt *p, sp_u32 slot)
 		return 0;
 	p->slot = slot;
 	if (to || sp_nat_give(dev, p, slot) == SP_R_NONE) {
-		sp_alias_key(p);
+		sp_alias_key_set(p);
 		done = sp_pair_insert(p);
 		if (done)
 			sp_port_sent(p->port_at, p->now_ns);

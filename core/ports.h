@@ -190,7 +190,7 @@ SP_INLINE int sp_port_free(sp_dev *dev, struct sp_pkt *p, sp_u32 n)
 }
 
 /* Tries the i-th place for p's source: it must hold that already, or (want_free) nobody does. Port + 1, or 0. */
-SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
+SP_INLINE sp_u32 sp_port_look(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
 {
 	struct sp_port *port;
 	sp_u64 who, owner;
@@ -208,7 +208,15 @@ SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 wan
 	owner = SP_READ(port->owner);
 	if (owner ? (owner ^ who) >> 16 != 0 : !want_free || !sp_port_free(dev, p, n))
 		return 0;
+	/* the first place of a new sender: no call in the common case */
+	if (!owner && !i && sp_cmpxchg64(&port->owner, 0, who + 1) == 0)
+		return n + 1;
 	return sp_port_take(at, who) ? n + 1 : 0;
+}
+
+SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
+{
+	return sp_port_look(dev, p, i, want_free);
 }
 
 /* All places after the first. */
@@ -238,7 +246,7 @@ SP_GLOBAL sp_u32 sp_port_claim(sp_dev *dev, struct sp_pkt *p)
 	if (!home)
 		return 0;
 	displaced = SP_READ(home->displaced) != 0;
-	got = sp_port_try(dev, p, 0, !displaced); /* who has another port holds that one */
+	got = sp_port_look(dev, p, 0, !displaced); /* who has another port holds that one */
 	if (got)
 		return got;
 	sp_sip_init(&s, c->secret);

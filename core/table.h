@@ -390,7 +390,22 @@ SP_INLINE sp_u16 sp_tag_at(sp_u32 b, sp_u32 way)
 	return set ? sp_tag_get(set, way) : SP_TAG_EMPTY;
 }
 
-/* Changes the tag of a way if it is `from`. Others may change its neighbours meanwhile, hence the loop. */
+/* Changes the tag of a way if it is `from`. One try: others may change its neighbours meanwhile. */
+SP_INLINE int sp_tag_try(struct sp_set *set, sp_u32 way, sp_u32 from, sp_u32 to)
+{
+	const sp_u32 shift = 16 * (way & 3);
+	sp_u32 word = way >> 2;
+	sp_u64 old;
+
+	SP_OPAQUE(word);
+	if (word >= SP_TAG_WORDS)
+		return 0;
+	old = SP_READ(set->tags[word]);
+	return ((old >> shift) & 0xffff) == from &&
+	       sp_cmpxchg64(&set->tags[word], old, (old & ~(0xffffULL << shift)) | (sp_u64)(to & 0xffff) << shift) == old;
+}
+
+/* The same, as often as it takes. */
 SP_GLOBAL int sp_tag_swap(sp_u32 b, sp_u32 way, sp_u32 from, sp_u32 to)
 {
 	struct sp_set *set = sp_set_at(b);
@@ -443,6 +458,25 @@ SP_INLINE int sp_key_same(struct sp_key *shared, const struct sp_key *key)
 		(SP_READ(x[4]) ^ y[4])) == 0;
 }
 
+/* The top bit of each lane that is 0, without a branch; lanes above one may be wrong. */
+SP_INLINE sp_u64 sp_lanes_zero(sp_u64 w)
+{
+	return (w - SP_LANES) & ~w & (SP_LANES << 15);
+}
+
+/* Has nobody in that set this tag? */
+SP_INLINE int sp_set_lacks(sp_u32 b, sp_u32 tag)
+{
+	struct sp_set *set = sp_set_at(b);
+	sp_u64 found = 0;
+
+	if (!set)
+		return 1;
+	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++)
+		found |= sp_lanes_zero(SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES));
+	return !found;
+}
+
 /* Finds the key in one set: index + 1, or 0. Without locks: see "no stale hit". */
 SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 {
@@ -452,9 +486,7 @@ SP_INLINE sp_u32 sp_set_search(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 	if (!set || !c)
 		return 0;
 	for (sp_u32 i = 0; i < SP_TAG_WORDS; i++) {
-		const sp_u64 diff = SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES);
-		/* the top bit of each lane that is 0; lanes above one may be wrong, the key decides */
-		const sp_u64 match = (diff - SP_LANES) & ~diff & (SP_LANES << 15);
+		const sp_u64 match = sp_lanes_zero(SP_READ(set->tags[i]) ^ ((tag & 0xffff) * SP_LANES));
 
 		if (!match)
 			continue;
@@ -478,18 +510,30 @@ SP_GLOBAL sp_u32 sp_set_find(sp_u32 b, sp_u32 tag, const struct sp_key *key)
 	return key ? sp_set_search(b, tag, key) : 0;
 }
 
+/* The same, if anybody there has that tag: a call costs more than to look. */
+SP_INLINE sp_u32 sp_set_seek(sp_u32 b, sp_u32 tag, const struct sp_key *key)
+{
+	return sp_set_lacks(b, tag) ? 0 : sp_set_find(b, tag, key);
+}
+
+/* Finds the key in either set: index + 1, or 0. */
+SP_INLINE sp_u32 sp_place_find(const struct sp_place *where, const struct sp_key *key)
+{
+	const sp_u32 at = sp_set_seek(where->set[0], where->tag, key);
+
+	return at ? at : sp_set_seek(where->set[1], where->tag, key);
+}
+
 /* Finds that key, whose hash this is: index + 1, or 0. */
 SP_GLOBAL sp_u32 sp_key_find(const struct sp_key *key, sp_u64 hash)
 {
 	struct sp_config *c = sp_config_get();
 	struct sp_place where;
-	sp_u32 at;
 
 	if (!key || !c)
 		return 0;
 	sp_place(&where, hash, c->sets);
-	at = sp_set_find(where.set[0], where.tag, key);
-	return at ? at : sp_set_find(where.set[1], where.tag, key);
+	return sp_place_find(&where, key);
 }
 
 SP_INLINE sp_u32 sp_flow_find(struct sp_pkt *p)

@@ -366,7 +366,13 @@ SP_GLOBAL long sp_sum_chunk(sp_dev *dev, sp_u32 off, sp_u32 left)
 SP_GLOBAL int sp_sum(sp_dev *dev, sp_u32 off, sp_u32 len, sp_u32 seed)
 {
 	sp_u64 acc = seed;
+	long near;
 
+	if (len < SP_SUM_CHUNK) {
+		near = sp_sum_near(dev, off, len);
+		if (near >= 0)
+			return (int)sp_fold(acc + (sp_u64)near);
+	}
 	for (sp_u32 done = 0; done < SP_SUM_CHUNKS * SP_SUM_CHUNK; done += SP_SUM_CHUNK) {
 		long sum;
 
