@@ -366,6 +366,30 @@ static int engine(struct blast *b, unsigned int flows, unsigned long packets)
 	return rc;
 }
 
+/* How fast is this core just now? ns of a piece of work that fits its registers and keeps its units busy. */
+static void pace(void)
+{
+	unsigned long long start, took, least = -1ULL;
+
+	for (int n = 0; n < 3; n++) {
+		volatile unsigned long long end;
+		unsigned long long a = 1, b = 2, c = 3, d = 4;
+
+		start = now_ns();
+		for (int i = 0; i < 200000; i++) {
+			a ^= a << 13 ^ i;
+			b ^= b >> 7 ^ i;
+			c += c << 5 ^ i;
+			d += d >> 3 ^ i;
+		}
+		end = a ^ b ^ c ^ d;
+		(void)end;
+		took = now_ns() - start;
+		least = took < least ? took : least;
+	}
+	printf("{\"ns\": %llu}\n", least);
+}
+
 /* ---- orders ------------------------------------------------------------------------------------------------------- */
 
 static int obey(struct blast *b, const char *line)
@@ -391,6 +415,10 @@ static int obey(struct blast *b, const char *line)
 		return stream(b, flows);
 	if (sscanf(line, "engine %u %lu", &flows, &packets) == 2 && flows)
 		return engine(b, flows, packets);
+	if (!strcmp(line, "pace\n")) {
+		pace();
+		return 0;
+	}
 	return -EINVAL;
 }
 
