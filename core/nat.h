@@ -120,6 +120,7 @@ SP_INLINE int sp_alias_key_set(struct sp_pkt *p)
 	return 1;
 }
 
+/* The same by a call, where the stack has no room for it. */
 SP_GLOBAL int sp_alias_key(struct sp_pkt *p)
 {
 	return sp_alias_key_set(p);

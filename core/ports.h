@@ -214,6 +214,7 @@ SP_INLINE sp_u32 sp_port_look(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 wa
 	return sp_port_take(at, who) ? n + 1 : 0;
 }
 
+/* The same by a call. */
 SP_GLOBAL sp_u32 sp_port_try(sp_dev *dev, struct sp_pkt *p, sp_u32 i, sp_u32 want_free)
 {
 	return sp_port_look(dev, p, i, want_free);

@@ -21,14 +21,14 @@ LABEL = re.compile(r"([0-9a-f]+) <(\S+)>:")
 AT = re.compile(r"\(r10 - 0x([0-9a-f]+)\)")
 FRAME = re.compile(r"\br(\d+) = r10$")
 BELOW = re.compile(r"\br(\d+) \+= -0x([0-9a-f]+)$")
-CALL = re.compile(r"\bcall (-?0x[0-9a-f]+)$")
+CALL = re.compile(r"^(\d+):\s+85 10 00 00 [0-9a-f ]+\tcall (-?0x[0-9a-f]+)$")  # of a function, not a helper
 GIVE = re.compile(r"\br\d+ = (0x[0-9a-f]+) ll$")  # to bpf_loop()
 SYMBOL = re.compile(r"R_BPF_64_(?:32|64)\s+(\S+)")
 
 
 def functions(text):
     """Of each function: its section, the bytes it addresses below r10, and the functions it calls or hands on."""
-    found, places, section, now, bases, into = {}, {}, None, None, set(), 0
+    found, places, section, now, bases, into, direct = {}, {}, None, None, set(), 0, None
     for line in map(str.strip, text.splitlines()):
         if named := SECTION.match(line):
             section = named[1]
@@ -44,10 +44,13 @@ def functions(text):
             bases.remove(below[1])
             now["bytes"] = max(now["bytes"], int(below[2], 16))
         elif call := CALL.search(line):
-            into = (int(call[1], 16) + 1) * 8
+            into = (int(call[2], 16) + 1) * 8
+            direct = (section, int(call[1]) * 8 + into)  # unless a symbol follows
+            now["calls"].add(direct)
         elif given := GIVE.search(line):
             into = int(given[1], 16)
         elif symbol := SYMBOL.search(line):
+            now["calls"].discard(direct)
             now["calls"].add(symbol[1] if symbol[1] != ".text" else (".text", into))
     for function in found.values():
         function["calls"] = {places[c] if isinstance(c, tuple) else c for c in function["calls"]}
@@ -64,7 +67,7 @@ def deepest(found, name, known):
 
 
 def main():
-    text = subprocess.run([OBJDUMP, "-dr", "--no-show-raw-insn", sys.argv[1]], capture_output=True, text=True,
+    text = subprocess.run([OBJDUMP, "-dr", sys.argv[1]], capture_output=True, text=True,
                           check=True).stdout
     found, known, fits = functions(text), {}, True
     programs = [name for name, function in found.items() if function["section"] != ".text"]
