@@ -4,7 +4,8 @@ A thousand applies in a row, while everything goes on that they could disturb.
 
 Two policies in which every set, class and line number differs alternate. One conversation has its line in one of them only:
 its next packet is let in, or revoked, each time. What both permit (iperf3 over UDP and TCP, both ways; datagrams of an old
-conversation, and of new ones) loses nothing; what neither permits never passes. Every drop is accounted for.
+conversation, and of new ones) loses nothing; what neither permits never passes. Every drop is accounted for. On a busy
+machine a queue of a virtual cable may be full for a moment: what met one may be missing, and no more than that.
 """
 
 import json
@@ -48,7 +49,7 @@ class Judge(threading.Thread):
         super().__init__()
         self.lab = lab
         self.stop = threading.Event()
-        self.right = self.wrong = 0
+        self.right = self.wrong = self.lost = 0
         self.error = None
         self.both, self.neither = (lab.john.socket(socket.AF_INET, UDP) for _ in range(2))
         self.both.bind(("0.0.0.0", 7101))
@@ -56,13 +57,16 @@ class Judge(threading.Thread):
         self.old = lab.stranger.socket(socket.AF_INET, UDP)
 
     def ask(self, sock):
-        text = b"%d" % self.right
+        text = b"%d" % (self.right + self.lost)
         sock.sendto(text, (self.lab.john4, 7101))
-        got, peer = self.both.recvfrom(100)  # in time, or it was lost
-        assert got == text, f"{got} instead of {text}"
-        self.both.sendto(got, peer)
-        assert sock.recv(100) == text
-        self.right += 1
+        try:
+            got, peer = self.both.recvfrom(100)
+            assert got == text, f"{got} instead of {text}"
+            self.both.sendto(got, peer)
+            assert sock.recv(100) == text
+            self.right += 1
+        except TimeoutError:
+            self.lost += 1
 
     def run(self):
         try:
@@ -140,18 +144,18 @@ def test_a_thousand_applies_cost_nobody_a_packet(lab):
     wait_for("iperf3", lambda: lab.john.run("ss", "-Hltn", f"sport = :{IPERF_TCP}").stdout)
     before = lab.sally.drops()
     datagrams = Iperf(lab)
-    stream = lab.stranger.start("iperf3", "-c", lab.john4, "-p", IPERF_TCP, "--bidir", "-b", "10M", "-t", "3600")
+    stream = lab.stranger.start("iperf3", "-c", lab.john4, "-p", IPERF_TCP, "--bidir", "-b", "10M", "-l", "4K", "-t", "3600")
     wait_for("iperf3 at work", lambda: lab.stranger.run("ss", "-Htn", "state", "established", f"dport = :{IPERF_TCP}").stdout
              .count("\n") >= 3)
     judge = Judge(lab)
     judge.start()
-    revoked = 0
+    revoked = unheard = 0
     began = time.monotonic()
     with Udp(lab.stranger, lab.john, lab.john4, DOOMED) as doomed, \
             Tcp(lab.stranger, lab.john, lab.john4, TALK) as session:
         for i in range(APPLIES // 2):
             lab.sally("apply", files[0])
-            assert doomed.client_says(b"in %d" % i), f"round {i}: permitted, but lost"
+            unheard += not doomed.client_says(b"in %d" % i)
             lab.sally("apply", files[1])
             doomed.client.send(b"out %d" % i)
             revoked += 1
@@ -162,12 +166,15 @@ def test_a_thousand_applies_cost_nobody_a_packet(lab):
     assert stream.poll() is None, "the stream ended too early"
     streams = lab.sally.flows("--port", IPERF_TCP)
     lost, full, received = datagrams.end()
-    wait_for("every refusal", lambda: sum(grown(before, lab.sally.drops()).values()) >= revoked + judge.wrong)
+    wait_for("every refusal", lambda: sum(grown(before, lab.sally.drops()).values()) >= revoked + judge.wrong - full)
     drops = grown(before, lab.sally.drops())
-    print(f"\n{APPLIES} applies in {took:.1f} s; datagrams received {received}, lost {lost} ({full} at full queues); "
-          f"asked {judge.right} times of what is permitted, {judge.wrong} of what is not; drops {drops}")
-    assert drops == {"revoked": revoked, "uninvited": judge.wrong}
-    assert 0 <= lost <= full, f"{lost} datagrams of iperf3 are missing, {full} packets met a full queue"
+    refused = {"revoked": revoked, "uninvited": judge.wrong}
+    missing = {"of iperf3": lost, "permitted, not heard": unheard, "asked, not answered": judge.lost,
+               "refused, not counted": sum(refused.values()) - sum(drops.values())}
+    print(f"\n{APPLIES} applies in {took:.1f} s; datagrams received {received}; asked {judge.right} times of what is "
+          f"permitted, {judge.wrong} of what is not; drops {drops}; missing {missing}; met a full queue: {full}")
+    assert drops.keys() == refused.keys() and all(drops[reason] <= refused[reason] for reason in refused), (drops, refused)
+    assert min(missing.values()) >= 0 and sum(missing.values()) <= full, (missing, full)
     assert len(streams) == 3 and all(flow["state"] == "ESTABLISHED" for flow in streams), streams
     assert judge.right > APPLIES and took < SECONDS * busy(), f"{judge.right} asked, {took:.1f} s"
     lab.end(stream)

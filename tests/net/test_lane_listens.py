@@ -18,7 +18,8 @@ OURS = "5.5.0.1"
 SERVER = (WEB["translated"], 7485)
 HOSTS = (JOHN["translated"], "192.168.1.3")
 ROUND = 5  # ports that are tried at once
-ports = itertools.count(21000)
+given = set()  # by the firewall, to those who could not have their own: kept for some time
+ports = (port for port in itertools.count(21000) if port not in given)
 
 USED = {  # by a socket of: family, address, whom it is connected to
     "any address": (socket.AF_INET, "0.0.0.0", None),
@@ -53,6 +54,8 @@ def begin(lab):
             client.sendto(b"hello from %d" % port, SERVER)
             text, peer = server.recvfrom(100)
             assert text == b"hello from %d" % port and peer[0] == OURS
+            if peer[1] != port:
+                given.add(peer[1])
             server.sendto(b"welcome", peer)
             assert client.recv(100) == b"welcome"
             return peer[1]
