@@ -16,7 +16,7 @@
 #include "reasons.h"
 #include "types.h"
 
-#define SP_ABI_VERSION 5u
+#define SP_ABI_VERSION 6u
 
 /* ---- addresses and keys ------------------------------------------------------------------------------------ */
 

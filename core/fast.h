@@ -290,13 +290,17 @@ SP_INLINE int sp_fast_source(struct sp_flow *f, struct sp_pkt *p, sp_u8 zone_out
 {
 	const int from_initiator = ((f->flags & SP_FLOW_FROM_1) != 0) == p->dir;
 	const sp_u32 side = from_initiator ? SP_ALIAS_RESPONDER : SP_ALIAS_INITIATOR;
-	struct sp_nat_addrs *nat = sp_nat_get();
+	struct sp_nat_addrs *nat;
 	sp_u32 i;
 
-	if (p->family != SP_IPV4 || !nat)
+	if (p->family != SP_IPV4)
 		return 1;
 	if (!(f->flags & SP_FLOW_TRANSLATED))
-		return zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || f->zone_to == zone_out;
+		return zone_out != SP_ZONE_OUTSIDE || !sp_is_private4(p->src.w32[0]) || f->zone_to == zone_out ||
+		       !sp_nat_get();
+	nat = sp_nat_get();
+	if (!nat)
+		return 1;
 	if (!source)
 		source = sp_source_of(p->flow);
 	if (!source)

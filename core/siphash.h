@@ -43,10 +43,10 @@ SP_INLINE void sp_sip_word(struct sp_sip *s, sp_u64 m)
 	s->v0 ^= m;
 }
 
-/* bytes: how much was hashed in all (whole words here, so the last block holds nothing but the length). */
-SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
+/* The last block: the length in bytes in its top byte, below it what is left of the words, less than eight bytes. */
+SP_INLINE sp_u64 sp_sip_last(struct sp_sip *s, sp_u64 last)
 {
-	sp_sip_word(s, (sp_u64)(bytes & 0xff) << 56);
+	sp_sip_word(s, last);
 	s->v2 ^= 0xff;
 	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
 	SP_SIP_ROUND(s->v0, s->v1, s->v2, s->v3);
@@ -54,11 +54,20 @@ SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
 	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
-/* The words of an IPv4 key that are hashed; the second one is also the last one of an IPv6 key. */
+/* bytes: how much was hashed in all, whole words, so that the last block holds nothing but the length. */
+SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
+{
+	return sp_sip_last(s, (sp_u64)(bytes & 0xff) << 56);
+}
+
+/*
+ * A key is hashed as 15 bytes (IPv4) or 39: its addresses, ports, query and protocol; the length says which family. So
+ * an IPv4 key is two blocks, and these are they. The second is also the last one of an IPv6 key.
+ */
 SP_INLINE sp_u64 sp_key_tail(const struct sp_key *k)
 {
-	return ((sp_u64)k->port[0].raw << 48) | ((sp_u64)k->port[1].raw << 32) | ((sp_u64)k->query << 16) |
-	       ((sp_u64)k->proto << 8) | k->family;
+	return (k->family == SP_IPV4 ? 15ULL : 39ULL) << 56 | (sp_u64)k->port[0].raw << 40 | (sp_u64)k->port[1].raw << 24 |
+	       (sp_u64)k->query << 8 | k->proto;
 }
 
 SP_INLINE sp_u64 sp_key_head4(const struct sp_key *k)
@@ -66,7 +75,6 @@ SP_INLINE sp_u64 sp_key_head4(const struct sp_key *k)
 	return (sp_u64)k->addr[0].w32[0] << 32 | k->addr[1].w32[0];
 }
 
-/* An IPv4 key is hashed as two words, an IPv6 key as five. The family is in the last word of both. */
 SP_INLINE sp_u64 sp_key_hash(const struct sp_key *k, const sp_u64 secret[2])
 {
 	const sp_u64 tail = sp_key_tail(k);
@@ -75,15 +83,13 @@ SP_INLINE sp_u64 sp_key_hash(const struct sp_key *k, const sp_u64 secret[2])
 	sp_sip_init(&s, secret);
 	if (k->family == SP_IPV4) {
 		sp_sip_word(&s, sp_key_head4(k));
-		sp_sip_word(&s, tail);
-		return sp_sip_end(&s, 16);
+		return sp_sip_last(&s, tail);
 	}
 	sp_sip_word(&s, k->addr[0].w[0]);
 	sp_sip_word(&s, k->addr[0].w[1]);
 	sp_sip_word(&s, k->addr[1].w[0]);
 	sp_sip_word(&s, k->addr[1].w[1]);
-	sp_sip_word(&s, tail);
-	return sp_sip_end(&s, 40);
+	return sp_sip_last(&s, tail);
 }
 
 #endif

@@ -157,9 +157,12 @@ SP_INLINE sp_u64 sp_source_cells(struct sp_config *c, const struct sp_addr *a, s
 	sp_u64 h;
 
 	sp_sip_init(&s, c->secret);
-	sp_sip_word(&s, SP_READ(a->w[0]));
-	sp_sip_word(&s, family);
-	h = sp_sip_end(&s, 16);
+	if (family == SP_IPV4) {
+		h = sp_sip_last(&s, 4ULL << 56 | SP_READ(a->w32[0]));
+	} else {
+		sp_sip_word(&s, SP_READ(a->w[0]));
+		h = sp_sip_end(&s, 9); /* of no other hash's length */
+	}
 	return (h & (SP_SKETCH_ROW - 1)) | (((h >> 32) & (SP_SKETCH_ROW - 1)) + SP_SKETCH_ROW) << 32;
 }
 

@@ -42,11 +42,10 @@ static inline void sp_sip8_word(struct sp_sip8 *s, const __m256i m[2])
 		s->v0[i] = _mm256_xor_si256(s->v0[i], m[i]);
 }
 
-/* sp_key_hash() of eight IPv4 keys, given as the two words that it hashes. */
+/* sp_key_hash() of eight IPv4 keys, given as the two blocks that it hashes. */
 static inline void sp_hash8(const sp_u64 first[SP_HASH_LANES], const sp_u64 second[SP_HASH_LANES], const sp_u64 secret[2],
 			    sp_u64 hash[SP_HASH_LANES])
 {
-	const __m256i length = _mm256_set1_epi64x((long long)(16ull << 56)), end[2] = { length, length };
 	struct sp_sip one;
 	struct sp_sip8 s;
 	__m256i m[2];
@@ -64,7 +63,6 @@ static inline void sp_hash8(const sp_u64 first[SP_HASH_LANES], const sp_u64 seco
 	for (int i = 0; i < 2; i++)
 		m[i] = _mm256_loadu_si256((const __m256i *)&second[4 * i]);
 	sp_sip8_word(&s, m);
-	sp_sip8_word(&s, end);
 	for (int i = 0; i < 2; i++)
 		s.v2[i] = _mm256_xor_si256(s.v2[i], _mm256_set1_epi64x(0xff));
 	for (int round = 0; round < 3; round++)

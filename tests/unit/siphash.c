@@ -106,6 +106,37 @@ static void core_agrees_with_the_paper(void **state)
 	}
 }
 
+/* As 15 bytes, or 39; an address of an IPv6 key lies in memory as it is hashed, those of an IPv4 key as two numbers. */
+static void keys_agree_with_the_paper(void **state)
+{
+	sp_u64 seed = 8;
+
+	for (int i = 0; i < 5000; i++) {
+		const sp_u64 secret[2] = { unit_random(&seed), unit_random(&seed) };
+		const int four = i & 1;
+		sp_u8 b[39], *tail = b + (four ? 8 : 32);
+		struct sp_key k = {};
+
+		k.family = four ? SP_IPV4 : SP_IPV6;
+		for (int end = 0; end < 2; end++) {
+			for (int w = 0; w < (four ? 1 : 4); w++)
+				k.addr[end].w32[w] = (sp_u32)unit_random(&seed);
+			if (four)
+				memcpy(b + 4 * !end, &k.addr[end], 4);
+			else
+				memcpy(b + 16 * end, &k.addr[end], 16);
+			k.port[end].raw = (sp_u16)unit_random(&seed);
+		}
+		k.query = (sp_u16)unit_random(&seed);
+		k.proto = (sp_u8)unit_random(&seed);
+		tail[0] = k.proto;
+		memcpy(tail + 1, &k.query, 2);
+		memcpy(tail + 3, &k.port[1], 2);
+		memcpy(tail + 5, &k.port[0], 2);
+		assert_true(sp_key_hash(&k, secret) == paper(1, 3, secret, b, four ? 15 : 39));
+	}
+}
+
 static void every_part_of_a_key_moves_the_hash(void **state)
 {
 	const sp_u64 secret[2] = { 1, 2 };
@@ -149,6 +180,7 @@ struct unit_result unit_siphash(void)
 		cmocka_unit_test(the_paper_agrees_with_itself),
 		cmocka_unit_test(vectors_of_cpython),
 		cmocka_unit_test(core_agrees_with_the_paper),
+		cmocka_unit_test(keys_agree_with_the_paper),
 		cmocka_unit_test(every_part_of_a_key_moves_the_hash),
 		cmocka_unit_test(the_secret_matters),
 	};
