@@ -54,7 +54,10 @@ SP_INLINE sp_u64 sp_sip_last(struct sp_sip *s, sp_u64 last)
 	return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
-/* bytes: how much was hashed in all, whole words, so that the last block holds nothing but the length. */
+/*
+ * After whole words: the last block holds nothing but the length. bytes: theirs; or more, a length that no other hash under
+ * this secret has, as if what is missing were zeros.
+ */
 SP_INLINE sp_u64 sp_sip_end(struct sp_sip *s, sp_u32 bytes)
 {
 	return sp_sip_last(s, (sp_u64)(bytes & 0xff) << 56);
